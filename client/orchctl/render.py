@@ -1,0 +1,245 @@
+"""What people see on a terminal: tables, aligned fields, plain text.
+
+Takes a result as JSON, gives text. Nothing in it reaches a terminal raw: every
+control, format and bidirectional character is shown as an escape, because
+names, titles and screens are what a program in a pane chose to write.
+"""
+
+import json
+import os
+import re
+import time
+import unicodedata
+from calendar import timegm
+from typing import Any
+
+COLOURS = {
+    "idle": "32",
+    "ok": "32",
+    "running": "36",
+    "busy": "36",
+    "exited": "2",
+    "lost": "31",
+    "fail": "31",
+    "failed": "31",
+    "degraded": "33",
+    "warn": "33",
+    "unknown": "33",
+}
+"""The words that get a colour of their own, wherever they are a whole cell."""
+
+_UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_COLOUR_ESCAPE = re.compile(r"\x1b\[[0-9;:]*m")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)\Z")
+_TEXT_FIELDS = ("text", "output")
+
+
+def render(result: bytes, columns: tuple[str, ...] = (), noun: str = "", quiet: bool = False) -> str:
+    """Return a result as text that ends in a newline, or nothing."""
+    value = json.loads(result)
+    if quiet:
+        return _lines(essence(value))
+    if isinstance(value, list):
+        return listing(value, columns, noun)
+    if not isinstance(value, dict):
+        return "" if value is None else cell(value) + "\n"
+    for name in _TEXT_FIELDS:
+        if isinstance(value.get(name), str):
+            return block(value[name])
+    for name, rows in value.items():
+        if columns and isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+            return listing(rows, columns, name.removesuffix("s"))
+    if len(value) == 1:
+        (value,) = value.values()
+        return (fields(value) if isinstance(value, dict) and value else cell(value) + "\n")
+    return fields(value)
+
+
+def essence(value: Any) -> list[str]:
+    """Return what a script wants of a result: ids, or the one value there is."""
+    if isinstance(value, list):
+        return [line for item in value for line in essence(item)]
+    if not isinstance(value, dict):
+        return [] if value is None else [cell(value)]
+    for name in ("id", *_TEXT_FIELDS, "exec", "wait", "seq"):
+        if isinstance(value.get(name), (str, int)):
+            return [block(str(value[name])).rstrip("\n")]
+    if len(value) == 1:
+        (only,) = value.values()
+        return essence(only)
+    return []
+
+
+def listing(rows: list[Any], columns: tuple[str, ...], noun: str) -> str:
+    """Return rows as a table, as wide as the terminal and no wider."""
+    if not rows:
+        return f"no {noun or 'result'}s\n"
+    if not all(isinstance(row, dict) for row in rows):
+        return _lines([cell(row) for row in rows])
+    columns = columns or tuple(rows[0])
+    filled = [name for name in columns if any(row.get(name) not in (None, {}, []) for row in rows)]
+    body = [[cell(row.get(name), name) for name in filled] for row in rows]
+    widths = [
+        max(width(text) for text in column)
+        for column in zip([name.upper() for name in filled], *body, strict=True)
+    ]
+    _narrow(widths, terminal_width())
+    lines = [_line([name.upper() for name in filled], widths, "1")]
+    lines += [_line(texts, widths) for texts in body]
+    return _lines(lines)
+
+
+def fields(value: dict[str, Any], indent: int = 0) -> str:
+    """Return an object as aligned ``key: value`` lines, nested objects below their key."""
+    lines = []
+    longest = max((len(key) for key in value), default=0)
+    for key, item in value.items():
+        head = " " * indent + safe(key) + ":"
+        if isinstance(item, dict) and item and any(isinstance(v, (dict, list)) for v in item.values()):
+            lines.append(head + "\n" + fields(item, indent + 2).rstrip("\n"))
+        elif isinstance(item, list) and item and all(isinstance(row, dict) for row in item):
+            lines.append(head + "\n" + listing(item, (), key).rstrip("\n"))
+        else:
+            lines.append(head.ljust(indent + longest + 2) + painted(cell(item, key)))
+    return _lines(lines)
+
+
+def cell(value: Any, name: str = "") -> str:
+    """Return a value on one line."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return age(value) if name in ("uptime", "duration") else f"{value:g}"
+    if isinstance(value, str):
+        return moment(value) or safe(value)
+    if isinstance(value, dict):
+        return " ".join(f"{safe(str(k))}={cell(v)}" for k, v in value.items()) or "-"
+    if isinstance(value, list):
+        return " ".join(map(cell, value)) or "-"
+    return str(value)
+
+
+def moment(text: str) -> str:
+    """Return a time of the wire as an age, or, a day old, as the local date; else nothing."""
+    if not (match := _MOMENT.match(text)):
+        return ""
+    seconds = timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    passed = time.time() - seconds
+    if 0 <= passed < 86400:
+        return age(passed)
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def age(seconds: float) -> str:
+    """Return a number of seconds in its one or two largest units."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m" + (f"{whole % 60}s" if whole < 600 else "")
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
+
+
+def safe(text: str, keep: str = "") -> str:
+    """Return text with every character escaped that could do more than be seen."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char in keep or unicodedata.category(char) not in _UNSAFE else _escaped(char)
+        for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}")
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def block(text: str) -> str:
+    """Return lines of text for a terminal: colours kept, everything else made harmless."""
+    text = text.replace("\r\n", "\n")
+    parts = []
+    at = 0
+    for match in _COLOUR_ESCAPE.finditer(text):
+        parts += [safe(text[at : match.start()], "\n\t"), match[0] if coloured() else ""]
+        at = match.end()
+    parts.append(safe(text[at:], "\n\t"))
+    if at and coloured():
+        parts.append("\x1b[0m")
+    whole = "".join(parts)
+    return whole if not whole or whole.endswith("\n") else whole + "\n"
+
+
+def width(text: str) -> int:
+    """Return the columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """Return text in at most that many columns, with a mark where some is missing."""
+    if width(text) <= columns:
+        return text
+    kept = ""
+    used = 0
+    for char in text:
+        used += _columns(char)
+        if used > columns - 1:
+            break
+        kept += char
+    return kept + "~"
+
+
+def _narrow(widths: list[int], limit: int) -> None:
+    """Take columns from the widest until the table fits, never below eight."""
+    while sum(widths) + 2 * (len(widths) - 1) > limit:
+        widest = max(range(len(widths)), key=widths.__getitem__)
+        if widths[widest] <= 8:
+            return
+        widths[widest] -= 1
+
+
+def _line(texts: list[str], widths: list[int], style: str = "") -> str:
+    shown = []
+    for text, columns in zip(texts, widths, strict=True):
+        text = cut(text, columns)
+        shown.append(painted(text, style) + " " * (columns - width(text)))
+    return "  ".join(shown).rstrip()
+
+
+def painted(text: str, style: str = "") -> str:
+    """Return text in its colour, where colours are wanted."""
+    style = style or COLOURS.get(text, "")
+    return f"\x1b[{style}m{text}\x1b[0m" if style and coloured() else text
+
+
+def coloured() -> bool:
+    """Say whether standard output takes colours."""
+    return os.isatty(1) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def terminal_width() -> int:
+    """Return the terminal's width; unlimited where there is none."""
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return 10_000
+
+
+def _lines(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)

@@ -1,0 +1,135 @@
+"""Streams on the command line: events, output, and any method that streams.
+
+An item is a line of JSON, or text for people. A stream whose connection is
+lost is opened again after the last item that was shown, so that nothing is
+missing or shown twice. Ctrl-C ends it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from orchctl.cli import Invocation, out
+from orchctl.render import block, cell, safe
+from orchctl.wire import PATIENCE, Lost, RpcError, encode
+
+FINAL = ("ended", "exited", "gone", "killed", "cancelled", "done", "finished")
+"""Reasons that are the stream's own end; after any other it is opened again."""
+
+Show = Callable[[Any], None]
+
+
+def follow(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
+    """Show any streaming method's items as they come."""
+    for item in items(invocation, entry[0], params):
+        show_item(invocation, item)
+    return 0
+
+
+def items(invocation: Invocation, method: str, params: dict[str, Any]) -> Iterator[Any]:
+    """Yield a stream's items; opens it again where it was after a loss.
+
+    ``seq`` (of events) or ``cursor`` (of output) in an item is where to resume.
+    """
+    params = dict(params)
+    lost_at = 0.0
+    while True:
+        link = invocation.link(expected=bool(lost_at))
+        try:
+            number = link.send(method, encode(params))
+            opened = json.loads(link.answer(number, PATIENCE * 2))
+            if "since" in opened and "since" not in params:
+                params["since"] = opened["since"]
+            while True:
+                message = json.loads(link.line())
+                told = message.get("params", {})
+                if told.get("subscription") != opened["subscription"]:
+                    continue
+                if message["method"] == "subscription.end":
+                    if told.get("reason") in FINAL:
+                        return
+                    break
+                item = told["item"]
+                if isinstance(item, dict) and "seq" in item:
+                    if item["seq"] <= params.get("since", -1):
+                        continue
+                    params["since"] = item["seq"]
+                elif isinstance(item, dict) and "cursor" in item:
+                    params["since"] = item["cursor"]
+                yield item
+                lost_at = 0.0
+        except Lost:
+            invocation.drop()
+        lost_at = lost_at or time.monotonic()
+        if time.monotonic() - lost_at > PATIENCE:
+            raise RpcError("Unavailable", 503, f"{method} was cut off and could not go on")
+        time.sleep(0.02)
+
+
+def show_item(invocation: Invocation, item: Any) -> None:
+    """Write one item: text of a pane as text, an event as a line."""
+    if invocation.json:
+        out(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+    elif isinstance(item, dict) and isinstance(item.get("text"), str):
+        if item.get("gap"):
+            out(b"[output is missing here]\n")
+        out(running_text(item["text"]).encode(errors="backslashreplace"))
+    elif isinstance(item, dict) and "kind" in item:
+        out((event_line(item) + "\n").encode(errors="backslashreplace"))
+    else:
+        out((cell(item) + "\n").encode(errors="backslashreplace"))
+
+
+def running_text(text: str) -> str:
+    """Return a piece of output, which may end within a line, made harmless."""
+    return block(text) if text.endswith("\n") else block(text).removesuffix("\n")
+
+
+def event_line(event: dict[str, Any]) -> str:
+    """Return an event on one line: number, local time, kind, what it is about."""
+    where = "/".join(safe(str(event[name])) for name in ("session", "pane") if event.get(name))
+    clock = _clock(str(event.get("at", "")))
+    parts = [f"{event.get('seq', '-'):>6}", clock, f"{safe(str(event['kind'])):<18}", where]
+    return " ".join([*parts, cell(event["data"]) if event.get("data") else ""]).rstrip()
+
+
+def _clock(at: str) -> str:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except ValueError:
+        return safe(at)
+
+
+def events(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
+    """Show the stored events, and with ``follow`` go on with those that happen."""
+    wanted = {name: params[name] for name in ("kinds", "session", "pane") if name in params}
+    if params.get("follow"):
+        if "since" in params:
+            wanted["since"] = params["since"]
+        return follow(invocation, wanted, ("event.subscribe",))
+    left = params.get("limit")
+    since = params.get("since", 0)
+    shown = False
+    while left is None or left > 0:
+        page = json.loads(
+            invocation.call("event.list", wanted | {"since": since, "limit": min(left or 1000, 1000)})
+        )
+        for event in page["events"]:
+            show_item(invocation, event)
+        shown = shown or bool(page["events"])
+        if left is not None:
+            left -= len(page["events"])
+        if not page["events"] or page["next"] == since:
+            break
+        since = page["next"]
+    if not shown and not invocation.json and not invocation.quiet:
+        out(b"no events\n")
+    return 0
+
+
+def tail(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
+    """Show a pane's output as it comes."""
+    return follow(invocation, params, ("pane.tail",))

@@ -1,0 +1,1 @@
+"""Sessions, windows and panes: their whole life."""

@@ -1,0 +1,1 @@
+"""The JSON-RPC engine. Knows no tmux and no SQL."""

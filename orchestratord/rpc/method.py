@@ -1,0 +1,151 @@
+"""The method table: one entry from which everything else is generated.
+
+A feature writes a params Struct and a function decorated with ``@method``.
+Dispatch, validation, ``rpc.discover``, the client's commands, help, completion
+and the reference page all read the entry made here. A method's first parameter
+is the service it belongs to (found by type), the second its parameters, and an
+optional third the ``Call``. The docstring's first line is its summary.
+
+A plain function answers at once, from memory: it is the cheapest and may not
+take longer than a millisecond. A coroutine runs beside the connection's other
+calls. One that returns an ``AsyncIterator`` streams: an async generator, or a
+coroutine that first checks its parameters (what it raises is then the answer).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import AsyncIterator, Callable, Iterable
+from types import ModuleType
+from typing import Any, TypeVar
+
+import msgspec
+
+from orchestratord.errors import Fault
+
+METHOD_NAME = re.compile(r"[a-z]+\.[a-z_]+\Z")
+DEFAULT_DEADLINE = 30.0
+"""Seconds after which a call ends that names no time of its own."""
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is on the other end, as the kernel said when it connected."""
+
+    uid: int
+    gid: int
+    pid: int
+    connection: int
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What a method may know of the call it serves."""
+
+    peer: Peer
+    request: str
+    idempotency_key: str | None = None
+
+
+class Cli(msgspec.Struct, frozen=True, kw_only=True):
+    """How the command of a method is typed and shown.
+
+    ``forms`` are the accepted orders of positional words, tried by their
+    number; a last name ending in ``...`` takes all that remain. ``columns``
+    are the fields that a table shows, in order.
+    """
+
+    forms: tuple[tuple[str, ...], ...] = ((),)
+    columns: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the table."""
+
+    name: str
+    summary: str
+    description: str
+    service: type
+    params: type[msgspec.Struct]
+    result: Any
+    streams: bool
+    mutates: bool
+    admin: bool
+    errors: tuple[type[Fault], ...]
+    cli: Cli
+    deadline: float | None
+    handler: Callable[..., Any]
+    awaits: bool
+    wants_call: bool
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+def method(
+    name: str,
+    *,
+    mutates: bool = False,
+    admin: bool = False,
+    errors: tuple[type[Fault], ...] = (),
+    cli: Cli | None = None,
+    deadline: float | None = DEFAULT_DEADLINE,
+) -> Callable[[Handler], Handler]:
+    """Make a function a method of the table.
+
+    ``mutates`` lets callers send an ``idempotency_key``. ``deadline`` is in
+    seconds; a params field called ``timeout`` overrides it for one call, and
+    None means that the method ends by itself (streams).
+    """
+    if not METHOD_NAME.match(name):
+        raise ValueError(f"a method is called noun.verb, not {name!r}")
+
+    def register(handler: Handler) -> Handler:
+        hints = typing.get_type_hints(handler, include_extras=True)
+        parameters = list(inspect.signature(handler).parameters)
+        result = hints["return"]
+        streams = typing.get_origin(result) is AsyncIterator
+        if streams:
+            (result,) = typing.get_args(result)
+        text = inspect.getdoc(handler) or ""
+        summary, _, description = text.partition("\n")
+        entry = Method(
+            name=name,
+            summary=summary,
+            description=description.strip(),
+            service=hints[parameters[0]],
+            params=hints[parameters[1]],
+            result=result,
+            streams=streams,
+            mutates=mutates,
+            admin=admin,
+            errors=errors,
+            cli=cli or Cli(),
+            deadline=None if streams else deadline,
+            handler=handler,
+            awaits=inspect.iscoroutinefunction(handler),
+            wants_call=len(parameters) > 2,
+        )
+        handler.__method__ = entry  # type: ignore[attr-defined]
+        return handler
+
+    return register
+
+
+class Table(dict[str, Method]):
+    """The methods of a daemon by their names."""
+
+    @classmethod
+    def collect(cls, modules: Iterable[ModuleType]) -> Table:
+        """Gather every decorated function of those modules; names are unique."""
+        table = cls()
+        for module in modules:
+            for value in vars(module).values():
+                entry = getattr(value, "__method__", None)
+                if entry is None:
+                    continue
+                if entry.name in table:
+                    raise ValueError(f"two methods are called {entry.name}")
+                table[entry.name] = entry
+        return table

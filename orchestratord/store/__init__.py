@@ -1,0 +1,1 @@
+"""The SQLite engine. Knows no tmux and no RPC."""

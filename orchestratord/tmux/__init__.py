@@ -1,0 +1,1 @@
+"""The tmux engine. Knows no SQL and no RPC."""

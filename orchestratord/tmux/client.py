@@ -1,0 +1,178 @@
+"""One control-mode client process: requests out, replies and notifications in.
+
+Above: the link, which replaces a client that ended or fell silent; a client is
+never repaired. It sends only what ``command`` built and knows nothing of panes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from orchestratord.errors import TmuxRefused, Unavailable
+from orchestratord.log import Log
+from orchestratord.tmux.wire import Desync, Notification, Wire
+
+log = Log("tmux.client")
+
+HUB = "_orch"
+"""The session of our clients. New windows are born there, out of anybody's sight."""
+
+HUB_WIDTH, HUB_HEIGHT = 200, 50
+
+
+class TmuxGone(Unavailable):
+    """The control client ended or fell silent; whether the command ran is not known."""
+
+    template = "the connection to tmux ended: {reason}"
+
+
+Bodies = list[list[bytes]]
+_Waiting = tuple["asyncio.Future[Bodies]", asyncio.TimerHandle | None, str]
+
+
+class Client(asyncio.SubprocessProtocol):
+    """A running client. ``ended`` is set with the reason once nothing more can come."""
+
+    def __init__(self, notify: Callable[[Notification], None]) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._notify = notify
+        self._wire = Wire()
+        self._waiting: deque[_Waiting] = deque()
+        self._stdin: asyncio.WriteTransport | None = None
+        self._process: asyncio.SubprocessTransport | None = None
+        self._errors = b""
+        self._reason = "the client exited"
+        self._open_pipes = 2
+
+    @classmethod
+    async def start(
+        cls,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        notify: Callable[[Notification], None],
+    ) -> Client:
+        """Start a client of the server that ``argv`` names, attached to the hub.
+
+        The command creates the hub, and with it a server, where there is none.
+        """
+        loop = asyncio.get_running_loop()
+        _, client = await loop.subprocess_exec(
+            lambda: cls(notify),
+            *argv, "-C", "new-session", "-A", "-E", "-s", HUB, "-x", str(HUB_WIDTH),
+            "-y", str(HUB_HEIGHT), "-c", "/", "-f", "no-output,ignore-size", "exec cat",
+            env=dict(environment), cwd="/", start_new_session=True,
+        )  # fmt: skip
+        return client
+
+    @property
+    def unknown_lines(self) -> int:
+        """Lines outside a reply that were no notification we know."""
+        return self._wire.unknown_lines
+
+    @property
+    def in_flight(self) -> int:
+        """Requests sent and not answered."""
+        return len(self._waiting)
+
+    async def request(
+        self, line: bytes, *, what: str, opaque: bool = False, deadline: float | None
+    ) -> Bodies:
+        """Send one line; return the body of each command in it.
+
+        Cancelling stops the waiting, not the command.
+
+        Raises:
+            TmuxRefused: a command of the line failed; later ones did not run.
+            TmuxGone: the client ended, or did not answer within ``deadline``
+                seconds (it is killed then); the outcome is not known.
+        """
+        if self._stdin is None or self.ended.done():
+            raise TmuxGone(reason=self._reason)
+        loop = asyncio.get_running_loop()
+        nonce = secrets.token_hex(16).encode()
+        future: asyncio.Future[Bodies] = loop.create_future()
+        timer = None
+        if deadline is not None:
+            timer = loop.call_later(deadline, self.kill, f"no answer to {what} in {deadline:g} s")
+        self._waiting.append((future, timer, what))
+        end = self._wire.expect(nonce, opaque=opaque)
+        self._stdin.write(line + b" ; display-message -p " + nonce + b"\n" + end)
+        return await future
+
+    def kill(self, reason: str) -> None:
+        """End the process at once; requests in flight fail with ``TmuxGone``."""
+        self._reason = reason
+        if self._process is not None and self._process.get_returncode() is None:
+            self._process.kill()
+
+    async def close(self) -> None:
+        """Detach and read to the end; closing without reading can keep a server from exiting."""
+        if self._stdin is not None:
+            self._reason = "closed"
+            self._stdin.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self.ended), 2)
+        except TimeoutError:
+            self.kill("it did not detach within 2 s")
+            await self.ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._process = cast(asyncio.SubprocessTransport, transport)
+        self._stdin = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._errors = (self._errors + data)[-500:]
+            return
+        try:
+            for item in self._wire.feed(data):
+                if isinstance(item, Notification):
+                    self._notify(item)
+                    continue
+                future, timer, what = self._waiting.popleft()
+                if timer is not None:
+                    timer.cancel()
+                if future.done():
+                    continue
+                if item.error is None:
+                    future.set_result(item.bodies)
+                else:
+                    reason = item.error.decode("utf-8", "replace")[:200]
+                    future.set_exception(TmuxRefused(command=what, reason=reason))
+        except Desync as problem:
+            log.error("control stream out of step", reason=str(problem))
+            self.kill(f"the control stream is out of step: {problem}")
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd in (1, 2):
+            self._open_pipes -= 1
+            self._maybe_ended()
+
+    def process_exited(self) -> None:
+        self._maybe_ended()
+
+    def _maybe_ended(self) -> None:
+        process = self._process
+        if self._open_pipes or process is None or process.get_returncode() is None:
+            return
+        process.close()
+        if self._errors:
+            self._reason += f" ({self._errors.decode('utf-8', 'replace').strip()})"
+        while self._waiting:
+            future, timer, _ = self._waiting.popleft()
+            if timer is not None:
+                timer.cancel()
+            if not future.done():
+                future.set_exception(TmuxGone(reason=self._reason))
+        if not self.ended.done():
+            self.ended.set_result(self._reason)
+
+
+def argv_for(program: str, socket: Path) -> list[str]:
+    """Return how every client of ours is started: private socket, no user configuration, UTF-8."""
+    return [program, "-u", "-S", str(socket), "-f", "/dev/null"]

@@ -1,0 +1,114 @@
+"""The only place that writes a tmux command line.
+
+A line is built from words: literals of ours, ids that were checked, and
+arguments of anybody's, which are quoted so that tmux's lexer sees nothing but
+one word. Callers cannot hand over text that is already a line. Formats are
+constants of this package; none is ever built from data.
+
+The quoting follows cmd-parse.y (3.2a to 3.7): inside double quotes every byte
+outside a small safe set is written as an octal escape, so the line is printable
+ASCII whatever the argument holds. Arguments that tmux expands as a format also
+have ``#`` doubled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NewType
+
+from orchestratord.errors import InvalidArgument
+
+MAX_LINE = 65_536
+"""Bytes. Longer lines arrive, but cost tmux memory and super-linear time (measured to 64 MiB)."""
+
+MAX_KEYS = 4_096
+"""Bytes of input in one ``send-keys -H``; from about 9,995 tmux's parser overflows."""
+
+_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,@+-")
+_QUOTED = [bytes((c,)) if c in _SAFE else b"\\%03o" % c for c in range(256)]
+_TARGET = re.compile(r"[%@$][0-9]{1,9}\Z", re.ASCII)
+_OWN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z", re.ASCII)
+
+Word = NewType("Word", bytes)
+"""One word of a command line, safe to be joined with spaces."""
+
+
+class UnquotableText(InvalidArgument):
+    """An argument holds a NUL or a lone surrogate, which no process argument can carry."""
+
+    template = "{what} holds {problem}"
+
+
+def quote(argument: str | bytes) -> Word:
+    """Return the argument as one word that tmux takes literally.
+
+    Raises:
+        UnquotableText: it holds NUL, or is text that UTF-8 cannot encode.
+    """
+    if isinstance(argument, str):
+        try:
+            argument = argument.encode()
+        except UnicodeEncodeError:
+            raise UnquotableText(what="the text", problem="a lone surrogate") from None
+    if b"\0" in argument:
+        raise UnquotableText(what="the text", problem="a NUL byte")
+    return Word(b'"%s"' % b"".join([_QUOTED[c] for c in argument]))
+
+
+def quote_format(argument: str | bytes) -> Word:
+    """Quote an argument that tmux expands as a format, so that it expands to itself."""
+    raw = argument.encode() if isinstance(argument, str) else argument
+    return quote(raw.replace(b"#", b"##"))
+
+
+def target(tmux_id: str) -> Word:
+    """Return a ``%5``, ``@3`` or ``$1`` as a target; anything else is a defect of ours."""
+    if not _TARGET.match(tmux_id):
+        raise ValueError(f"not a tmux id: {tmux_id!r}")
+    return quote(tmux_id)
+
+
+def exact_session(name: str, suffix: str = "") -> Word:
+    """Return a session's name as an exact-match target (``=name`` never matches a prefix)."""
+    if not _OWN_NAME.match(name):
+        raise ValueError(f"not a name of ours: {name!r}")
+    return quote(f"={name}{suffix}")
+
+
+def command(*words: str | bytes) -> bytes:
+    """Join words into one command. A ``str`` is a literal of the calling module's own code."""
+    return b" ".join(w.encode("ascii") if isinstance(w, str) else w for w in words)
+
+
+def sequence(commands: Iterable[bytes]) -> bytes:
+    """Join commands into one line, which tmux runs without returning to its event loop."""
+    line = b" ; ".join(commands)
+    if len(line) > MAX_LINE:
+        raise LineTooLong(size=len(line), limit=MAX_LINE)
+    return line
+
+
+class LineTooLong(InvalidArgument):
+    """The arguments together are longer than one tmux command line may be."""
+
+    template = "the command needs {size} bytes, a tmux command line takes {limit}"
+
+
+def send_bytes(pane: str, data: bytes) -> list[bytes]:
+    """Return the lines that type these bytes, exactly, whatever they are.
+
+    Leaves copy mode first, which would eat the input.
+    """
+    where = target(pane)
+    cancel = quote(f"send-keys -t {pane} -X cancel")
+    leave = command("if-shell", "-F", "-t", where, quote("#{pane_in_mode}"), cancel)
+    return [
+        sequence(
+            [
+                leave,
+                command("send-keys", "-t", where, "-H", "--", data[at : at + MAX_KEYS].hex(" ")),
+            ]
+        )
+        for at in range(0, len(data), MAX_KEYS)
+    ]

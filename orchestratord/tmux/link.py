@@ -1,0 +1,285 @@
+"""The link: keeps two control clients on the private server and carries requests.
+
+One client takes commands; the other is always blocked in ``wait-for``, which
+hooks on the server signal, because control mode tells nothing about windows of
+other sessions. Below: ``client``, ``server``. Above: the mirror, the spool and
+the features. It owns the tmux client processes and is their only writer. A
+client that ends or falls silent is replaced, within half a second; meanwhile
+requests wait for the new one as long as their deadline allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import shutil
+import signal
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from orchestratord.errors import Fault, TmuxRefused, Unavailable
+from orchestratord.log import Log
+from orchestratord.tmux import server
+from orchestratord.tmux.client import Client, TmuxGone, argv_for
+from orchestratord.tmux.command import command, quote, sequence
+from orchestratord.tmux.process import Process, identify
+from orchestratord.tmux.reply import ServerRow, SessionRow
+from orchestratord.tmux.wire import Notification
+
+log = Log("tmux.link")
+
+DEADLINE = 5.0
+"""Seconds for one request; a healthy server answers in 0.05 ms, and in 10 ms under a flood."""
+
+_RETRY = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
+"""Seconds before each new attempt to connect; the last repeats."""
+
+_WAKE = "orch_wake"
+_HOOKS = ("window-layout-changed", "pane-died", "client-attached", "client-detached")
+_HOOK_INDEX = 7717
+"""Our place in each hook's array, so that hooks of a human's are left alone."""
+
+_OPTIONS = (
+    ("-s", "exit-empty", "off"),
+    ("-s", "message-limit", "0"),  # else show-messages shows every payload
+    ("-s", "set-clipboard", "off"),  # OSC 52 from a pane must not reach a human's clipboard
+    ("-s", "escape-time", "20"),
+    ("-g", "default-size", "200x50"),
+    ("-g", "history-limit", "10000"),
+    ("-g", "update-environment", ""),
+    ("-gw", "allow-rename", "off"),
+    ("-gw", "automatic-rename", "off"),
+    ("-gwq", "allow-passthrough", "off"),  # since 3.3
+)
+
+
+class NoTmux(Unavailable):
+    """tmux is not installed, or is not the program that was configured."""
+
+    template = "tmux cannot be started: {reason}"
+    hint = "install tmux 3.2 or newer"
+
+
+class TmuxTooOld(Unavailable):
+    """The tmux server is older than what control mode needs."""
+
+    template = "tmux {version} is too old: 3.2 is the oldest that works"
+
+
+class Server(msgspec.Struct, frozen=True):
+    """The server that the link is connected to. ``uuid`` is our stamp in it."""
+
+    process: Process
+    uuid: str
+    version: str
+    tier: tuple[int, int]
+
+
+class State(enum.Enum):
+    """What the link knows of tmux."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    STOPPED = "stopped"
+
+
+class Link:
+    """Carries requests to the private tmux server.
+
+    ``on_change`` is called when something in tmux may have changed,
+    ``on_connect`` with the server after each (re)connection and before any
+    request waits for it no longer. Survives nothing: it has no state but the
+    processes.
+    """
+
+    def __init__(self, program: str, socket: Path, environment: Mapping[str, str]) -> None:
+        self.socket = socket
+        self.state = State.CONNECTING
+        self.server: Server | None = None
+        self.trouble: str | None = None
+        self.reconnects = 0
+        self.requests = 0
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_connect: Callable[[Server], None] = lambda _: None
+        self._program = program
+        self._environment = environment
+        self._record = server.ServerRecord(socket)
+        self._client: Client | None = None
+        self._waiter: Client | None = None
+        self._connected = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin connecting; returns at once. A foreign or default server is refused here."""
+        server.refuse_default(self.socket)
+        server.prepare_directory(self.socket)
+        self._task = asyncio.create_task(self._supervise(), name="tmux link")
+
+    async def stop(self) -> None:
+        """Detach from tmux, which keeps running with every pane."""
+        self.state = State.STOPPED
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        for client in (self._waiter, self._client):
+            if client is not None:
+                await client.close()
+
+    async def request(
+        self, *commands: bytes, what: str, opaque: bool = False, deadline: float = DEADLINE
+    ) -> list[list[bytes]]:
+        """Run commands as one line, which is atomic; return the body of each.
+
+        ``what`` names the request in errors, without any payload. ``opaque``
+        is for a single command whose output a pane controls.
+
+        Raises:
+            TmuxRefused: tmux answered with an error; later commands did not run.
+            TmuxGone: there was no answer; what happened is not known.
+        """
+        line = sequence(commands)
+        if not self._connected.is_set():
+            try:
+                await asyncio.wait_for(self._connected.wait(), deadline)
+            except TimeoutError:
+                raise TmuxGone(reason=self.trouble or "not connected") from None
+        assert self._client is not None
+        self.requests += 1
+        return await self._client.request(line, what=what, opaque=opaque, deadline=deadline)
+
+    async def connected(self) -> Server:
+        """Wait until the link is up; return the server."""
+        await self._connected.wait()
+        assert self.server is not None
+        return self.server
+
+    def nudge(self) -> None:
+        """Make tmux collect dead children again: its SIGCHLD may have been lost (3.2 to 3.5)."""
+        if self.server is not None:
+            self.server.process.send(signal.SIGCHLD)
+
+    def statistics(self) -> dict[str, int | str | None]:
+        """Figures for ``daemon.status``."""
+        client = self._client
+        return {
+            "state": self.state.value,
+            "trouble": self.trouble,
+            "requests": self.requests,
+            "in_flight": client.in_flight if client else 0,
+            "reconnects": self.reconnects,
+            "unknown_lines": client.unknown_lines if client else 0,
+        }
+
+    async def end_server(self) -> None:
+        """End the tmux server and every pane in it. Nothing else calls ``kill-server``."""
+        known = self.server
+        with contextlib.suppress(TmuxGone, TmuxRefused):  # the server ends without answering
+            await self.request(command("kill-server"), what="kill-server")
+        await self.stop()
+        for _ in range(200):
+            if known is None or not known.process.alive():
+                return
+            await asyncio.sleep(0.01)
+        raise TmuxGone(reason="the server did not end")
+
+    async def _supervise(self) -> None:
+        attempt = 0
+        while True:
+            await asyncio.sleep(_RETRY[min(attempt, len(_RETRY) - 1)])
+            attempt += 1
+            try:
+                await self._connect()
+            except (Fault, OSError) as problem:
+                if str(problem) != self.trouble:
+                    log.warning("cannot connect", reason=str(problem))
+                self.trouble = str(problem)
+                continue
+            attempt = 0
+            await self._watch()
+            self._connected.clear()
+            self.state = State.CONNECTING
+            self.reconnects += 1
+            self.on_change()
+
+    async def _connect(self) -> None:
+        program = shutil.which(self._program)
+        if program is None:
+            raise NoTmux(reason=f"{self._program} is not on the PATH")
+        existed = await self._record.settle()
+        argv = argv_for(program, self.socket)
+        client = await Client.start(argv, self._environment, self._hear)
+        self._client = client
+        try:
+            found = await self._introduce(client, existed)
+            # tmux up to 3.4 crashes when it notifies a control client that is still connecting
+            # (control_write without control_state), so both must be there before anything changes.
+            waiter = await Client.start(argv, self._environment, lambda _: None)
+            hello = command("display-message", "-p", "hello")
+            await waiter.request(hello, what="introduction", deadline=DEADLINE)
+        except BaseException:
+            client.kill("the connection was given up")
+            raise
+        self._waiter = waiter
+        self._record.write(found.process)
+        self.server, self.trouble, self.state = found, None, State.CONNECTED
+        log.info("connected", version=found.version, pid=found.process.pid, server=found.uuid)
+        self.on_connect(found)
+        self._connected.set()
+
+    async def _introduce(self, client: Client, existed: bool) -> Server:
+        """Learn which server this is, stamp a new one, set the options that we rely on."""
+        show = command("display-message", "-p", ServerRow.FORMAT)
+        sessions = command("list-sessions", "-F", SessionRow.FORMAT)
+        ask = sequence([show, sessions])
+        first, listed = await client.request(ask, what="introduction", deadline=DEADLINE)
+        row = ServerRow.parse(first[0])
+        if row.tier < (3, 2):
+            raise TmuxTooOld(version=row.version)
+        strangers = [s for s in map(SessionRow.parse, listed) if s.name != "_orch"]
+        if existed and not row.uuid and strangers:
+            raise server.ForeignServer(
+                socket=str(self.socket), reason="it has sessions and not our stamp"
+            )
+        stamp = row.uuid or str(uuid.uuid4())
+        lines = [command("set-option", "-s", "--", "@orch_server", quote(stamp))]
+        lines += [command("set-option", w, "--", n, quote(v)) for w, n, v in _OPTIONS]
+        wake = quote(f"wait-for -S {_WAKE}")
+        lines += [command("set-hook", "-g", "--", f"{h}[{_HOOK_INDEX}]", wake) for h in _HOOKS]
+        await client.request(sequence(lines), what="options", deadline=DEADLINE)
+        process = identify(row.pid)
+        if process is None:
+            raise TmuxGone(reason=f"its server (pid {row.pid}) is gone")
+        return Server(process, stamp, row.version, row.tier)
+
+    async def _watch(self) -> None:
+        """Return when either client has ended; both are gone then."""
+        assert self._client is not None and self._waiter is not None
+        waker = asyncio.create_task(self._wait_for_wakes(self._waiter), name="tmux wakes")
+        try:
+            await asyncio.wait(
+                [self._client.ended, self._waiter.ended], return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waker.cancel()
+        for client in (self._client, self._waiter):
+            if not client.ended.done():
+                client.kill("its partner ended")
+            self.trouble = await client.ended if client is self._client else self.trouble
+        log.warning("disconnected", reason=self.trouble)
+
+    async def _wait_for_wakes(self, waiter: Client) -> None:
+        wait = command("wait-for", _WAKE)
+        while True:
+            try:
+                await waiter.request(wait, what="wait-for", deadline=None)
+            except (TmuxGone, TmuxRefused):
+                return
+            self.on_change()
+
+    def _hear(self, notification: Notification) -> None:
+        if notification.name != "exit":
+            self.on_change()

@@ -1,0 +1,70 @@
+"""Processes as the kernel shows them: never mistaken for a later one with the same pid.
+
+Reads /proc/PID/stat by hand, because one sweep over all processes is on the way
+of every kill; psutil needs five times as long for the same fields.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What one look at a process says (proc(5)). ``started`` is in ticks since boot."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    foreground: int
+    started: int
+
+
+def read_stat(pid: int) -> Stat | None:
+    """Look at a process; None if there is none with this pid."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  (hot, and faster than Path)
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return Stat(
+        pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[5]), int(fields[19])
+    )
+
+
+def sweep() -> dict[int, Stat]:
+    """Look at every process once."""
+    found = (read_stat(int(name)) for name in os.listdir("/proc") if name.isdecimal())  # noqa: PTH208
+    return {stat.pid: stat for stat in found if stat is not None}
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process with its start time, which tells it from a later one with its pid."""
+
+    pid: int
+    started: int
+
+    def alive(self) -> bool:
+        """Whether that very process exists and is not a zombie."""
+        stat = read_stat(self.pid) if self.pid > 0 else None
+        return stat is not None and stat.started == self.started and stat.state not in "ZX"
+
+    def send(self, number: int) -> bool:
+        """Send a signal to that very process; False if it is gone or not ours."""
+        if not self.alive():
+            return False
+        try:
+            os.kill(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+def identify(pid: int) -> Process | None:
+    """Return the process that has this pid now, if there is one."""
+    stat = read_stat(pid)
+    return Process(pid, stat.started) if stat else None

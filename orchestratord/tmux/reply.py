@@ -1,0 +1,182 @@
+"""What tmux says about itself: each format beside the class that it fills.
+
+Fields are separated by tabs. Text that a pane, a human or a file name controls
+goes through ``#{s/[^ -~]/?/:…}``, so no field can hold a tab or a newline; the
+working directory and command of a process are read from /proc instead. A line
+that does not fit is a defect and raises, it is never guessed at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from orchestratord.tmux.command import Word, quote
+
+
+def _format(*fields: str) -> Word:
+    return quote("\t".join(fields))
+
+
+def _plain(field: str) -> str:
+    return "#{s/[^ -~]/?/:" + field + "}"
+
+
+def _number(text: bytes) -> int | None:
+    return int(text) if text else None
+
+
+class UnreadableReply(Exception):
+    """tmux printed a line that does not fit the format it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaneRow:
+    """A pane as tmux lists it. ``orch_id`` is our stamp, empty on foreign panes."""
+
+    pane: str
+    window: str
+    session: str
+    pid: int
+    dead: bool
+    status: int | None
+    signal: int | None
+    width: int
+    height: int
+    active: bool
+    in_mode: bool
+    piped: bool
+    cursor_x: int
+    cursor_y: int
+    tty: str
+    orch_id: str
+    title: str
+
+    FORMAT = _format(
+        "#{pane_id}", "#{window_id}", "#{session_id}", "#{pane_pid}", "#{pane_dead}",
+        "#{pane_dead_status}", "#{pane_dead_signal}", "#{pane_width}", "#{pane_height}",
+        "#{pane_active}", "#{pane_in_mode}", "#{pane_pipe}", "#{cursor_x}", "#{cursor_y}",
+        "#{pane_tty}", _plain("@orch_id"), _plain("pane_title"),
+    )  # fmt: skip
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read one line of ``FORMAT``."""
+        try:
+            (
+                pane, window, session, pid, dead, status, signal, width, height,
+                active, in_mode, piped, x, y, tty, orch_id, title,
+            ) = line.split(b"\t")  # fmt: skip
+            return cls(
+                pane=pane.decode("ascii"),
+                window=window.decode("ascii"),
+                session=session.decode("ascii"),
+                pid=int(pid or b"0"),
+                dead=dead == b"1",
+                status=_number(status),
+                signal=_number(signal),
+                width=int(width),
+                height=int(height),
+                active=active == b"1",
+                in_mode=in_mode not in (b"", b"0"),
+                piped=piped == b"1",
+                cursor_x=int(x or b"0"),
+                cursor_y=int(y or b"0"),
+                tty=tty.decode("ascii"),
+                orch_id=orch_id.decode("ascii"),
+                title=title.decode("ascii"),
+            )
+        except ValueError as error:
+            raise UnreadableReply(f"a pane line of {len(line)} bytes: {error}") from None
+
+    @property
+    def ended_unexplained(self) -> bool:
+        """Dead, but tmux has not collected the status yet (it lost a SIGCHLD)."""
+        return self.dead and self.status is None and self.signal is None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A window in a session; one linked into two sessions is listed twice."""
+
+    window: str
+    session: str
+    index: int
+    active: bool
+    width: int
+    height: int
+    zoomed: bool
+    orch_id: str
+    name: str
+    layout: str
+
+    FORMAT = _format(
+        "#{window_id}", "#{session_id}", "#{window_index}", "#{window_active}", "#{window_width}",
+        "#{window_height}", "#{window_zoomed_flag}", _plain("@orch_window"),
+        _plain("window_name"), "#{window_layout}",
+    )  # fmt: skip
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read one line of ``FORMAT``."""
+        try:
+            window, session, index, active, width, height, zoomed, orch_id, name, layout = (
+                line.decode("ascii").split("\t")
+            )
+            return cls(
+                window, session, int(index), active == "1", int(width), int(height),
+                zoomed == "1", orch_id, name, layout,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UnreadableReply(f"a window line of {len(line)} bytes: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as tmux lists it."""
+
+    session: str
+    attached: int
+    orch_id: str
+    name: str
+
+    FORMAT = _format(
+        "#{session_id}", "#{session_attached}", _plain("@orch_session"), _plain("session_name")
+    )
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read one line of ``FORMAT``."""
+        try:
+            session, attached, orch_id, name = line.decode("ascii").split("\t")
+            return cls(session, int(attached or "0"), orch_id, name)
+        except ValueError as error:
+            raise UnreadableReply(f"a session line of {len(line)} bytes: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """Which server answered."""
+
+    pid: int
+    start_time: int
+    version: str
+    uuid: str
+
+    FORMAT = _format("#{pid}", "#{start_time}", _plain("version"), _plain("@orch_server"))
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read one line of ``FORMAT``."""
+        try:
+            pid, start_time, version, uuid = line.decode("ascii").split("\t")
+            return cls(int(pid), int(start_time), version, uuid)
+        except ValueError as error:
+            raise UnreadableReply(f"a server line of {len(line)} bytes: {error}") from None
+
+    @property
+    def tier(self) -> tuple[int, int]:
+        """The version as numbers: ``3.3a`` is (3, 3), ``next-3.8`` is (3, 8)."""
+        digits = self.version.removeprefix("next-")
+        major, _, minor = digits.partition(".")
+        return int(major), int("".join(c for c in minor[:2] if c.isdigit()) or "0")

@@ -1,0 +1,108 @@
+"""The private tmux server as a process: is one there, which, and may one be started.
+
+Two servers for one socket are the worst that can happen (every pane doubled,
+half of them unreachable), so a new one is started only when nobody listens and
+the process that we last knew is gone. A server whose socket file was removed is
+asked to make it again (SIGUSR1, server.c since 1.8). The record of the server
+lies beside its socket and is only a hint: pid and start time are checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import msgspec
+
+from orchestratord.errors import FailedPrecondition, Unavailable
+from orchestratord.log import Log
+from orchestratord.tmux.process import Process
+
+log = Log("tmux.server")
+
+
+class ForeignServer(FailedPrecondition):
+    """The tmux socket belongs to a server that is not ours to use."""
+
+    template = "the tmux socket {socket} is not ours to use: {reason}"
+
+
+class ServerUnreachable(Unavailable):
+    """Our tmux server runs, but its socket is gone and did not come back."""
+
+    template = "the tmux server (pid {pid}) runs but does not listen on {socket}"
+
+
+def prepare_directory(path: Path) -> None:
+    """Make the socket's directory 0700, or refuse one that others could write to."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ForeignServer(socket=str(path), reason="others can write to its directory")
+
+
+def refuse_default(path: Path) -> None:
+    """Refuse the user's own server: we never touch it."""
+    base = Path(os.environ.get("TMUX_TMPDIR", "/tmp")) / f"tmux-{os.getuid()}"
+    if path.parent.resolve() == base.resolve():
+        raise ForeignServer(socket=str(path), reason="it lies in the user's own tmux directory")
+
+
+def listener(path: Path) -> int | None:
+    """Return the pid of whoever listens on the socket, None if nobody does."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            return 0  # a full backlog: somebody is there, and stopped
+        except OSError:
+            return None
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(credentials[:4], "little")
+
+
+class ServerRecord:
+    """Remembers the last server of a socket, beside it. One writer: the link."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = path
+        self._file = path.with_name(path.name + ".server")
+
+    def write(self, process: Process) -> None:
+        """Remember it; the old record is replaced as a whole."""
+        temporary = self._file.with_name(self._file.name + ".new")
+        temporary.write_bytes(msgspec.json.encode(process))
+        temporary.replace(self._file)
+
+    def read(self) -> Process | None:
+        """Return the last server, None if there is no readable record."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Process)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    async def settle(self) -> bool:
+        """Say whether a server listens; revive a lost socket first.
+
+        Raises:
+            ServerUnreachable: the server that we knew lives without a socket.
+        """
+        if listener(self._socket) is not None:
+            return True
+        known = self.read()
+        if known is None or not known.alive():
+            return False
+        log.warning("socket lost, asking the server to make it again", pid=known.pid)
+        known.send(signal.SIGUSR1)
+        for _ in range(40):
+            await asyncio.sleep(0.025)
+            if listener(self._socket) is not None:
+                return True
+            if not known.alive():
+                return False
+        raise ServerUnreachable(pid=known.pid, socket=str(self._socket))

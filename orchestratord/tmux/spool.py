@@ -1,0 +1,177 @@
+"""The output path: every byte that a pane writes is in a file, whatever happens to us.
+
+tmux pipes each pane from birth into a ``cat`` that appends to a private file.
+The daemon is woken by inotify and reads only what somebody listens to, so a
+slow or dead daemon slows no program and loses nothing, and cursors outlive it.
+
+Bounds: the oldest bytes are freed by punching holes; what a copier may write
+beyond what the daemon has seen is a credit, its soft RLIMIT_FSIZE, extended
+while the daemon lives. A copier that runs out of credit or disk, or that
+anybody ends, closes its file; whoever owns the pane then starts the next epoch
+and reports the gap. Above: the panes feature. It knows no SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from orchestratord.clock import Clock
+from orchestratord.log import Log
+from orchestratord.tmux.command import Word, quote
+from orchestratord.tmux.inotify import CLOSE_WRITE, Inotify
+from orchestratord.tmux.stream import CREDIT, Cursor, Listener, Stream, Tap
+
+log = Log("tmux.spool")
+
+_NAME = re.compile(r"(p[1-9][0-9]*)\.([1-9][0-9]*)\.([1-9][0-9]*)\Z", re.ASCII)
+
+SETTLE = 2.0
+"""Seconds after which the last output of a dead pane is taken to be complete."""
+
+
+class Spool:
+    """Every pane's stream. ``on_grown`` and ``on_broken`` are called with a pane's id.
+
+    On disk: the files in ``directory``. In memory: how far each was seen. Both
+    survive in the sense that a new daemon finds the files and goes on.
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.directory = directory
+        self.on_grown: Callable[[str], None] = lambda _: None
+        self.on_broken: Callable[[str], None] = lambda _: None
+        self._clock = clock
+        self._streams: dict[str, Stream] = {}
+        self._behind: set[str] = set()
+        self._inotify: Inotify | None = None
+
+    def start(self) -> None:
+        """Begin to follow the directory; call ``expect`` for each pane that lives."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        self._inotify = Inotify(self.directory)
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self._wake)
+
+    def stop(self) -> None:
+        """Stop following. The copiers go on."""
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None
+        for stream in self._streams.values():
+            stream.release()
+
+    def pipe(self, pane: str, epoch: int) -> Word:
+        """Return the argument of ``pipe-pane`` that starts an epoch's copier.
+
+        tmux expands it as a format and as a time, then hands it to sh.
+        """
+        file = shlex.quote(str(self.directory / f"{pane}.{epoch}."))
+        blocks = CREDIT // 512
+        shell = f"umask 077; trap '' XFSZ; ulimit -S -f {blocks}; exec cat >>{file}$$"
+        return quote(shell.replace("#", "##").replace("%", "%%"))
+
+    def expect(self, pane: str, epoch: int) -> Stream:
+        """Begin an epoch of a pane's output; its file is there, or its copier makes it soon."""
+        old = self._streams.get(pane)
+        if old is not None:
+            old.release()
+        stream = Stream(self.directory, pane, epoch, self._clock, old.taps if old else [])
+        self._streams[pane] = stream
+        for file in self.directory.glob(f"{pane}.{epoch}.*"):
+            self._noticed(file.name, 0)
+        return stream
+
+    def get(self, pane: str) -> Stream | None:
+        """Return a pane's stream."""
+        return self._streams.get(pane)
+
+    def listen(self, pane: str, listener: Listener, at: Cursor) -> Callable[[], None]:
+        """Call the listener with everything from the cursor on, in order and in turns.
+
+        The returned function ends it.
+        """
+        stream = self._streams[pane]
+        tap = Tap(listener, at)
+        stream.taps.append(tap)
+        self._turn(stream)
+        taps = stream.taps
+        return lambda: taps.remove(tap) if tap in taps else None
+
+    async def settle(self, pane: str, round_trip: Callable[[], Awaitable[object]]) -> bool:
+        """Wait until all that a dead pane wrote is in its file; False if that is not sure.
+
+        tmux has read everything before it calls a piped pane dead, but may hold
+        some of it for the copier; up to 16 kB of that leave with each turn of
+        its event loop (libevent 2.1). So a round trip through tmux that begins
+        and ends with a sleeping copier and a file of the same size shows that
+        nothing is left.
+        """
+        stream = self._streams[pane]
+        try:
+            async with asyncio.timeout(SETTLE):
+                await stream.opened()
+                while True:
+                    stream.look()
+                    quiet, size = stream.idle(), stream.end
+                    await round_trip()
+                    stream.look()
+                    if quiet and stream.idle() and stream.end == size:
+                        return True
+        except TimeoutError:
+            log.warning("last output may be incomplete", pane=pane)
+            return False
+        finally:
+            while stream.pump():
+                await asyncio.sleep(0)  # noqa: ASYNC110  (gives others their turn)
+
+    def forget(self, pane: str) -> None:
+        """Delete a pane's files."""
+        stream = self._streams.pop(pane, None)
+        if stream is not None:
+            stream.release()
+        for file in self.directory.glob(f"{pane}.*"):
+            file.unlink(missing_ok=True)
+
+    def clear_strangers(self, known: set[str]) -> None:
+        """Delete files of panes that nobody knows."""
+        for file in self.directory.iterdir():
+            if file.name.partition(".")[0] not in known:
+                file.unlink(missing_ok=True)
+
+    def _wake(self) -> None:
+        assert self._inotify is not None
+        changes = self._inotify.read()
+        if changes is None:  # the queue overflowed: look at everything
+            changes = {file.name: 0 for file in self.directory.iterdir()}
+        for name, mask in changes.items():
+            self._noticed(name, mask)
+
+    def _noticed(self, name: str, mask: int) -> None:
+        match = _NAME.match(name)
+        stream = self._streams.get(match[1]) if match else None
+        if match is None or stream is None or stream.epoch != int(match[2]):
+            return
+        if not stream.copier:
+            stream.open(name, int(match[3]))
+        before = stream.end
+        stream.look()
+        if mask & CLOSE_WRITE or not stream.copier_alive():
+            stream.closed = True
+            self.on_broken(stream.pane)
+        if stream.end > before:
+            self.on_grown(stream.pane)
+            self._turn(stream)
+
+    def _turn(self, stream: Stream) -> None:
+        """Let a pane's listeners read; what is left waits until other panes had their turn."""
+        if stream.pump() and stream.pane not in self._behind:
+            self._behind.add(stream.pane)
+            asyncio.get_running_loop().call_soon(self._next_turn, stream)
+
+    def _next_turn(self, stream: Stream) -> None:
+        self._behind.discard(stream.pane)
+        self._turn(stream)

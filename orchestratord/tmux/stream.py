@@ -1,0 +1,227 @@
+"""The output of one pane: a file that its copier grows, and a window onto it.
+
+The n-th byte that the pane wrote in an epoch is at offset n of that epoch's
+file. Reads are by cursor; what was freed shows as a gap. Only the spool writes
+to a stream's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from orchestratord.clock import Clock
+from orchestratord.tmux.inotify import punch
+from orchestratord.tmux.process import read_stat
+
+KEEP = 8 << 20
+"""Bytes of a pane's output that stay readable."""
+
+CREDIT = 64 << 20
+"""Bytes that a copier may write beyond what the daemon has seen."""
+
+PUNCH_STEP = 1 << 20
+CHUNK = 256 << 10
+"""Bytes handed to a listener at once."""
+
+TURN = 1 << 20
+"""Bytes read for one pane before the others have their turn."""
+
+_TICK = 0.02
+"""Seconds: two entries of the time index are at least that far apart."""
+
+_ENTRY = struct.Struct("<Qd")
+
+
+class Cursor(msgspec.Struct, frozen=True, order=True):
+    """A place in a pane's output. Epochs count the holes of unknown size."""
+
+    epoch: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        """Read a cursor back; None if the text is none."""
+        epoch, dot, offset = text.partition(".")
+        if not (dot and epoch.isdecimal() and offset.isdecimal() and len(text) < 40):
+            return None
+        return cls(int(epoch), int(offset))
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Bytes of a stream; ``gap`` says that bytes between the cursor given and these are gone."""
+
+    data: bytes
+    next: Cursor
+    gap: bool
+
+
+Listener = Callable[[Slice], None]
+
+
+class Tap:
+    """A listener's place in a pane's output, whatever its epoch."""
+
+    def __init__(self, listener: Listener, at: Cursor) -> None:
+        self.listener = listener
+        self.at = at
+
+
+class Stream:
+    """The output of one pane. Its only writer is the Spool."""
+
+    def __init__(
+        self, directory: Path, pane: str, epoch: int, clock: Clock, taps: list[Tap]
+    ) -> None:
+        self.pane = pane
+        self.epoch = epoch
+        self.start = 0
+        self.end = 0
+        self.copier = 0
+        self.closed = False
+        self.taps = taps
+        self.last_output: float | None = None
+        self._directory = directory
+        self._clock = clock
+        self._fd = -1
+        self._credit = 0
+        self._times: list[tuple[int, float]] = []
+        self._opened = asyncio.Event()
+
+    @property
+    def cursor(self) -> Cursor:
+        """Behind the last byte that was seen."""
+        return Cursor(self.epoch, self.end)
+
+    def open(self, name: str, copier: int) -> None:
+        """Take the file of this epoch, which its copier has just made."""
+        self._fd = os.open(self._directory / name, os.O_RDWR | os.O_CLOEXEC)
+        self.copier = copier
+        self._load_times()
+        self.look()
+        self.start = max(0, _first_data(self._fd))
+        self._opened.set()
+
+    def look(self) -> bool:
+        """See how far the file has grown; bound it. True if listeners have more to read."""
+        if self._fd < 0:
+            return False
+        end = os.fstat(self._fd).st_size
+        if end > self.end:
+            self.end = end
+            self._note_time()
+            self._extend_credit()
+            self._free()
+        return any(tap.at < self.cursor for tap in self.taps)
+
+    def read(self, since: Cursor, limit: int) -> Slice:
+        """Return bytes from a cursor on; what is no longer there shows as a gap."""
+        gap = since.epoch != self.epoch or not self.start <= since.offset <= self.end
+        if since.epoch > self.epoch or (since.epoch == self.epoch and since.offset > self.end):
+            return Slice(b"", self.cursor, True)
+        at = self.start if gap else since.offset
+        data = b"" if self._fd < 0 else os.pread(self._fd, min(limit, self.end - at), at)
+        return Slice(data, Cursor(self.epoch, at + len(data)), gap)
+
+    def tail(self, size: int) -> bytes:
+        """Return the last bytes."""
+        at = max(self.start, self.end - size)
+        return b"" if self._fd < 0 else os.pread(self._fd, self.end - at, at)
+
+    def timed(self) -> list[tuple[float, bytes]]:
+        """Return all that is kept, cut where time passed, with Unix times."""
+        marks = [(o, t) for o, t in self._times if o > self.start]
+        out, at = [], self.start
+        for offset, when in marks:
+            out.append((when, os.pread(self._fd, offset - at, at)))
+            at = offset
+        return out
+
+    def pump(self) -> bool:
+        """Give each listener its turn; True if some have more to read."""
+        cached: tuple[Cursor, Slice] | None = None
+        for tap in tuple(self.taps):
+            spent = 0
+            while tap.at < self.cursor and spent < TURN:
+                if cached is None or cached[0] != tap.at:
+                    cached = (tap.at, self.read(tap.at, CHUNK))
+                tap.at = cached[1].next
+                spent += len(cached[1].data) or TURN
+                tap.listener(cached[1])
+        return any(tap.at < self.cursor for tap in self.taps)
+
+    def idle(self) -> bool:
+        """Whether the copier sleeps, so that all it was given is in the file, or is gone."""
+        stat = read_stat(self.copier)
+        return self.closed or stat is None or stat.state == "S"
+
+    def copier_alive(self) -> bool:
+        """Whether the process that grows the file is there."""
+        return not self.closed and read_stat(self.copier) is not None
+
+    async def opened(self) -> None:
+        """Wait until the copier has made its file."""
+        await self._opened.wait()
+
+    def release(self) -> None:
+        """Close the descriptor; the file stays."""
+        self._save_times()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _extend_credit(self) -> None:
+        if self.end + CREDIT // 2 > self._credit and self.copier:
+            self._credit = self.end + CREDIT
+            try:
+                _, hard = resource.prlimit(self.copier, resource.RLIMIT_FSIZE)
+                resource.prlimit(self.copier, resource.RLIMIT_FSIZE, (self._credit, hard))
+            except (ProcessLookupError, PermissionError, ValueError):
+                pass  # a copier that is gone has closed its file, which is heard
+
+    def _free(self) -> None:
+        behind = min((t.at.offset for t in self.taps if t.at.epoch == self.epoch), default=self.end)
+        start = max(min(self.end - KEEP, behind), self.end - CREDIT)
+        start -= start % 4096
+        if start - self.start >= PUNCH_STEP and punch(self._fd, 0, start):
+            self.start = start
+
+    def _note_time(self) -> None:
+        now = self._clock.now().timestamp()
+        self.last_output = now
+        if self._times and now - self._times[-1][1] < _TICK:
+            self._times[-1] = (self.end, self._times[-1][1])
+        else:
+            self._times.append((self.end, now))
+        if len(self._times) > 100_000:
+            self._times = [entry for entry in self._times[50_000:] if entry[0] > self.start]
+
+    @property
+    def _times_file(self) -> Path:
+        return self._directory / f"{self.pane}.{self.epoch}.times"
+
+    def _save_times(self) -> None:
+        if self._times:
+            self._times_file.write_bytes(b"".join(_ENTRY.pack(*e) for e in self._times))
+
+    def _load_times(self) -> None:
+        if self._times_file.exists():
+            data = self._times_file.read_bytes()
+            usable = len(data) - len(data) % _ENTRY.size
+            self._times = [(int(o), float(t)) for o, t in _ENTRY.iter_unpack(data[:usable])]
+
+
+def _first_data(fd: int) -> int:
+    try:
+        return os.lseek(fd, 0, os.SEEK_DATA)
+    except OSError:
+        return 0
