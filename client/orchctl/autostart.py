@@ -44,7 +44,9 @@ def start(path: str, chosen: bool = False) -> socket:
     directory = Path(path).parent
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(f"{path}.start", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = os.open(
+            f"{path}.start", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
     except OSError as error:
         raise wire.unavailable(f"cannot start a daemon at {path}: {error.strerror}") from None
     try:
@@ -95,7 +97,7 @@ def spawn(path: str | None) -> "subprocess.Popen[bytes]":
     log = log_path()
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with log.open("ab", opener=_private) as errors:
+        with open(log, "ab", opener=_private) as errors:
             return subprocess.Popen(
                 [*program(), *(["--socket", path] if path else [])],
                 stdin=subprocess.DEVNULL,
@@ -119,7 +121,7 @@ def program() -> list[str]:
     if os.access(beside, os.X_OK):
         return [str(beside)]
     if found := shutil.which("orchestratord"):
-        return [os.path.abspath(found)]
+        return [str(Path(found).absolute())]
     return [sys.executable, "-m", "orchestratord"]
 
 

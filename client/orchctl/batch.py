@@ -35,10 +35,7 @@ def batch(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
             request = _request(text)
             identity = request.get("id", number)
             result = _answer(invocation, request)
-            answer = '{"jsonrpc":"2.0","id":%s,"result":%s}' % (
-                json.dumps(identity),
-                result.decode(),
-            )
+            answer = f'{{"jsonrpc":"2.0","id":{json.dumps(identity)},"result":{result.decode()}}}'
         except RpcError as error:
             status = status or error.exit_status
             body = {"code": error.code, "message": error.message, "data": error.data}

@@ -18,8 +18,10 @@ looked up (Python marshals the literal):
     6 flags        some of "mutates", "streams", "admin", separated by spaces
     7 deadline     seconds until the daemon ends the call, or None
 
-``ALIASES`` maps other names of commands to their names.
+``ALIASES`` maps other names of commands to their names, ``EXIT_STATUS`` an
+error's code to the status that a command exits with.
 """
+# ruff: noqa: E501
 
 COMMANDS: dict[str, tuple[object, ...]] = {
     "daemon-ping": (
@@ -357,3 +359,21 @@ COMMANDS: dict[str, tuple[object, ...]] = {
 }
 
 ALIASES: dict[str, str] = {}
+
+EXIT_STATUS: dict[int, int] = {
+    -32700: 2,
+    -32600: 2,
+    -32601: 3,
+    -32602: 2,
+    -32603: 70,
+    400: 2,
+    403: 77,
+    404: 3,
+    409: 4,
+    412: 5,
+    429: 75,
+    499: 130,
+    502: 76,
+    503: 69,
+    504: 124,
+}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,8 @@ def stop(invocation: Invocation, tmux: bool) -> bool:
         return False
     if link is None:
         link = invocation.link()  # only a daemon knows how to end its tmux server
-    try:
+    with suppress(wire.Lost):
         link.call("daemon.stop", {"tmux": True} if tmux else {})
-    except wire.Lost:
-        pass
     if "socket" not in invocation.options and autostart.unit_installed():
         autostart.systemctl("stop", autostart.UNIT, "orchestratord.service")
         return True
@@ -59,11 +58,9 @@ def stop(invocation: Invocation, tmux: bool) -> bool:
 
 def _wait_for_the_end(link: Link, path: str) -> None:
     deadline = time.monotonic() + STOPPING
-    try:
+    with suppress(wire.Lost):
         while True:
             link.line(max(deadline - time.monotonic(), 0.001))
-    except wire.Lost:
-        pass
     while (other := running(path)) is not None:
         other.close()
         if time.monotonic() > deadline:

@@ -34,7 +34,9 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)\Z
 _TEXT_FIELDS = ("text", "output")
 
 
-def render(result: bytes, columns: tuple[str, ...] = (), noun: str = "", quiet: bool = False) -> str:
+def render(
+    result: bytes, columns: tuple[str, ...] = (), noun: str = "", quiet: bool = False
+) -> str:
     """Return a result as text that ends in a newline, or nothing."""
     value = json.loads(result)
     if quiet:
@@ -51,7 +53,7 @@ def render(result: bytes, columns: tuple[str, ...] = (), noun: str = "", quiet: 
             return listing(rows, columns, name.removesuffix("s"))
     if len(value) == 1:
         (value,) = value.values()
-        return (fields(value) if isinstance(value, dict) and value else cell(value) + "\n")
+        return fields(value) if isinstance(value, dict) and value else cell(value) + "\n"
     return fields(value)
 
 
@@ -95,7 +97,11 @@ def fields(value: dict[str, Any], indent: int = 0) -> str:
     longest = max((len(key) for key in value), default=0)
     for key, item in value.items():
         head = " " * indent + safe(key) + ":"
-        if isinstance(item, dict) and item and any(isinstance(v, (dict, list)) for v in item.values()):
+        if (
+            isinstance(item, dict)
+            and item
+            and any(isinstance(v, (dict, list)) for v in item.values())
+        ):
             lines.append(head + "\n" + fields(item, indent + 2).rstrip("\n"))
         elif isinstance(item, list) and item and all(isinstance(row, dict) for row in item):
             lines.append(head + "\n" + listing(item, (), key).rstrip("\n"))
@@ -160,7 +166,13 @@ def _escaped(char: str) -> str:
     code = ord(char)
     if code < 0x20:
         return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}")
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}"
+        if code < 0x100
+        else f"\\u{code:04x}"
+        if code < 0x10000
+        else f"\\U{code:08x}"
+    )
 
 
 def block(text: str) -> str:

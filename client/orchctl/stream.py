@@ -7,17 +7,12 @@ missing or shown twice. Ctrl-C ends it.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from orchctl.cli import Invocation, out
 from orchctl.render import block, cell, safe
 from orchctl.wire import PATIENCE, Lost, RpcError, encode
-
-FINAL = ("ended", "exited", "gone", "killed", "cancelled", "done", "finished")
-"""Reasons that are the stream's own end; after any other it is opened again."""
-
-Show = Callable[[Any], None]
 
 
 def follow(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
@@ -31,40 +26,52 @@ def items(invocation: Invocation, method: str, params: dict[str, Any]) -> Iterat
     """Yield a stream's items; opens it again where it was after a loss.
 
     ``seq`` (of events) or ``cursor`` (of output) in an item is where to resume.
+    Raises the error that ended the stream, or Unavailable when the daemon
+    stays away; it does not start another daemon for one that was stopped.
     """
     params = dict(params)
     lost_at = 0.0
     while True:
-        link = invocation.link(expected=bool(lost_at))
         try:
-            number = link.send(method, encode(params))
-            opened = json.loads(link.answer(number, PATIENCE * 2))
-            if "since" in opened and "since" not in params:
-                params["since"] = opened["since"]
-            while True:
-                message = json.loads(link.line())
-                told = message.get("params", {})
-                if told.get("subscription") != opened["subscription"]:
-                    continue
-                if message["method"] == "subscription.end":
-                    if told.get("reason") in FINAL:
-                        return
-                    break
-                item = told["item"]
-                if isinstance(item, dict) and "seq" in item:
-                    if item["seq"] <= params.get("since", -1):
-                        continue
-                    params["since"] = item["seq"]
-                elif isinstance(item, dict) and "cursor" in item:
-                    params["since"] = item["cursor"]
-                yield item
+            for item in _opened(invocation, method, params, expected=bool(lost_at)):
                 lost_at = 0.0
+                yield item
+            return
         except Lost:
             invocation.drop()
+        invocation.options["autostart"] = False
         lost_at = lost_at or time.monotonic()
         if time.monotonic() - lost_at > PATIENCE:
             raise RpcError("Unavailable", 503, f"{method} was cut off and could not go on")
         time.sleep(0.02)
+
+
+def _opened(
+    invocation: Invocation, method: str, params: dict[str, Any], expected: bool
+) -> Iterator[Any]:
+    """Open the stream once and yield its items; keeps ``params`` ready to resume."""
+    link = invocation.link(expected)
+    subscription = json.loads(link.answer(link.send(method, encode(params)), PATIENCE * 2))[
+        "subscription"
+    ]
+    while True:
+        message = json.loads(link.line())
+        told = message.get("params", {})
+        if told.get("subscription") != subscription:
+            continue
+        if message["method"] == "subscription.end":
+            if told["reason"] == "failed":
+                raise RpcError.from_wire(told["error"])
+            if told["reason"] in ("slow", "shutdown"):
+                raise Lost()
+            return
+        item = told["item"]
+        mark = next((name for name in ("seq", "cursor") if name in item), None)
+        if mark == "seq" and item["seq"] <= params.get("since", -1):
+            continue
+        if mark:
+            params["since"] = item[mark]
+        yield item
 
 
 def show_item(invocation: Invocation, item: Any) -> None:
@@ -105,7 +112,9 @@ def _clock(at: str) -> str:
 
 def events(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     """Show the stored events, and with ``follow`` go on with those that happen."""
-    wanted = {name: params[name] for name in ("kinds", "session", "pane") if name in params}
+    wanted: dict[str, Any] = {
+        name: params[name] for name in ("kinds", "session", "pane") if name in params
+    }
     if params.get("follow"):
         if "since" in params:
             wanted["since"] = params["since"]
@@ -115,7 +124,9 @@ def events(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     shown = False
     while left is None or left > 0:
         page = json.loads(
-            invocation.call("event.list", wanted | {"since": since, "limit": min(left or 1000, 1000)})
+            invocation.call(
+                "event.list", wanted | {"since": since, "limit": min(left or 1000, 1000)}
+            )
         )
         for event in page["events"]:
             show_item(invocation, event)

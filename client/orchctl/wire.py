@@ -18,28 +18,9 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds to go on trying where a daemon is expected: its restart takes less than one."""
 
-EXIT_STATUS = {
-    400: 2,
-    403: 77,
-    404: 3,
-    409: 4,
-    412: 5,
-    429: 75,
-    499: 130,
-    502: 76,
-    503: 69,
-    504: 124,
-    -32603: 70,
-    -32600: 2,
-    -32601: 3,
-    -32602: 2,
-    -32700: 2,
-}
-"""A process's exit status for each family's code."""
-
 _ESCAPES = {34: '\\"', 92: "\\\\", **{code: f"\\u{code:04x}" for code in range(32)}}
-_EINVAL = 22
-"""What connect says of a listening socket that is being shut down, on Linux and macOS alike."""
+_NOBODY = (2, 22, 61, 111)
+"""ENOENT, EINVAL (a listening socket being shut down), ECONNREFUSED of macOS and of Linux."""
 
 
 class RpcError(Exception):
@@ -60,6 +41,8 @@ class RpcError(Exception):
     @property
     def exit_status(self) -> int:
         """Return the exit status of a command that fails with this."""
+        from orchctl.commands import EXIT_STATUS
+
         return EXIT_STATUS.get(self.code, 70)
 
     @property
@@ -161,9 +144,7 @@ def connect(path: str, patience: float = 0.0) -> socket:
             sock.close()
             if isinstance(error, BlockingIOError):
                 limit = max(patience, PATIENCE)
-            elif isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
-                limit = patience
-            elif error.errno == _EINVAL:
+            elif error.errno in _NOBODY:
                 limit = patience
             else:
                 raise

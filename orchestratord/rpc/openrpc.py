@@ -58,7 +58,7 @@ def openrpc(table: Table, *, title: str = "orchestratord", version: str = "0") -
             "errors": {fault.__name__: _error(fault) for fault in (*PROTOCOL, *FAMILIES)},
         },
         "x-events": [
-            {"name": kind, "description": _first_line(fact), "schema": facts[kind]}
+            {"name": kind, "description": first_line(fact), "schema": facts[kind]}
             for kind, fact in sorted(events.FACTS.items())
         ],
     }
@@ -127,7 +127,7 @@ def _param(name: str, schema: Schema, required: bool) -> dict[str, Any]:
 def _error(fault: type[Fault]) -> dict[str, Any]:
     return {
         "code": fault.code,
-        "message": _first_line(fault),
+        "message": first_line(fault),
         "data": {
             "kind": "InvalidArgument" if fault is InvalidParams else fault.__name__,
             "family": family(fault).__name__,
@@ -143,5 +143,6 @@ def _resolve(schema: Schema, components: dict[str, Any]) -> Schema:
     return found
 
 
-def _first_line(described: type) -> str:
+def first_line(described: type) -> str:
+    """Return the sentence that says what a kind of error or event is."""
     return (described.__doc__ or described.__name__).strip().partition("\n")[0]

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from orchestratord.errors import InvalidArgument
-from orchestratord.rpc.schema import Schema, properties
+from orchestratord.rpc.schema import Schema, fields
 
 KEY = "idempotency_key"
 KEY_LENGTH = 128
@@ -81,13 +81,14 @@ class Reader:
             field = _join(path, _cut(unknown[1]))
             reason = f"{field} is not a parameter of {self._method}"
             if not path:
-                reason += f", which takes {', '.join(properties(self._params)) or 'none'}"
+                reason += f", which takes {', '.join(fields(self._params)) or 'none'}"
             return InvalidParams(reason=reason, field=field)
         field = path.replace("[...]", "") or "params"
         subject = f"a value of {field}" if path.endswith("[...]") else field
         if place and place[1]:
             subject = f"a key of {field}"
-        schema = properties(self._params).get(path, {})
+        known = fields(self._params).get(path)
+        schema = known.schema if known else {}
         rule, constraint = _rule(message, schema)
         reason = f"{subject} must be {rule}"
         if constraint and not schema.get("writeOnly") and (value := _value(raw, path)):

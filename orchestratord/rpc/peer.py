@@ -14,6 +14,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 from msgspec import UNSET
@@ -63,9 +64,8 @@ class Connection(asyncio.Protocol):
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._outlet = Outlet(transport, self._policy)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._outlet = Outlet(self._transport, self._policy)
         self.calls = Calls(
             self.peer,
             self._policy,

@@ -31,6 +31,10 @@ class KeyReused(InvalidArgument):
     template = "the idempotency key {key!r} was used for another call of {method}"
     hint = "a new call needs a new key"
 
+    @property
+    def kind(self) -> str:
+        return "InvalidArgument"
+
 
 class OutcomeUnknown(FailedPrecondition):
     """The first call with this key ended without telling what it did."""

@@ -111,6 +111,7 @@ class Store:
         self._writer = Writer(self._write, groups, self.journal, prepared.counters, clock)
         self._copied_at = clock.monotonic()
         self._copied_groups = 0
+        self._closed = False
         self._housekeeper = asyncio.create_task(self._keep_house(), name="store housekeeper")
 
     @classmethod
@@ -144,12 +145,14 @@ class Store:
                 undo.push_async_callback(write.close)
                 await write.call(_set_up, max_bytes)
                 read = await Connection.open(home.database, "ro", timeout=busy_timeout)
+                undo.push_async_callback(read.close)
+                await read.call(_fetch, "SELECT 1 FROM sqlite_schema LIMIT 1", ())
             except sqlite3.Error as error:
                 raise fault_of(error) from error
             undo.pop_all()
         store = cls(home, prepared, (write, read), clock, bus, retention or Retention())
         if prepared.restored:
-            store._declare(prepared.restored, prepared.oldest)
+            await store._declare(prepared.restored, prepared.oldest)
         return store
 
     def next_id(self, noun: str) -> int:
@@ -252,7 +255,11 @@ class Store:
         """Write what is queued, fold the log into the database and give the directory up.
 
         Takes at most some seconds; what cannot be written by then is refused.
+        Closing again does nothing.
         """
+        if self._closed:
+            return
+        self._closed = True
         self._housekeeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._housekeeper
@@ -264,11 +271,12 @@ class Store:
         self._mark.close()
         self._home.release(clean=self._writer.trouble is None)
 
-    def _declare(self, restored: recover.StoreRestored, oldest: int) -> None:
-        """Queue the event that tells of the restored database, before any other change."""
+    async def _declare(self, restored: recover.StoreRestored, oldest: int) -> None:
+        """Write the event that tells of the restored database, or owe it to a full disk."""
         in_use = Statement("PRAGMA user_version = 0")
         floor = Statement("INSERT OR REPLACE INTO counters VALUES (?, ?)", (FLOOR, oldest))
-        self._writer.submit([in_use, floor], [restored], sync=True, owed=True)
+        told = self._writer.submit([in_use, floor], [restored], sync=True, owed=True)
+        await asyncio.wait({told.future}, timeout=BUSY_SECONDS)
 
     async def _sweep(self) -> None:
         oldest = self.journal.oldest

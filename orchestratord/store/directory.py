@@ -7,6 +7,7 @@ the store, because what a power cut or a kill left behind is checked harder.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -64,7 +65,8 @@ class StateDirectory:
         Raises `StateDirUnsafe` and `StateDirLocked`; then nothing is changed.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=0o700)
         _check(path)
         lock = open_private(path / "store.lock")
         try:

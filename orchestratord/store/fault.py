@@ -25,10 +25,10 @@ class StoreFull(ResourceExhausted):
 
 
 class StoreFailing(Unavailable):
-    """The disk refused to write or to sync."""
+    """The disk refused to write, to sync or to read."""
 
     mode: ClassVar[Mode] = "failing"
-    template = "the store cannot write: {reason}"
+    template = "the disk of the store fails: {reason}"
     hint = "check the disk of the state directory; no restart is needed"
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchestratord.events import Event, Fact
-from orchestratord.store.fault import OWN_ERRORS, StoreDamaged, concerns_all
+from orchestratord.store.fault import OWN_ERRORS, StoreDamaged, StoreFailing, concerns_all
 from orchestratord.store.mark import EVENT, Mark
 
 Outcome = tuple[Event, ...] | Exception
@@ -46,8 +46,9 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, fact: Fact) -> Row:
-        data = fact.data()
-        return cls(fact, data, msgspec.json.encode(data).decode())
+        encoded = msgspec.json.encode(fact.data())
+        # decoded again, so that an event from memory equals the one from disk
+        return cls(fact, msgspec.json.decode(encoded), encoded.decode())
 
 
 class Change:
@@ -98,6 +99,7 @@ class Groups:
         self._identity = _identity(database)
         self._mark = mark
         self._synced = True
+        self._doubtful = False
 
     def write(
         self,
@@ -118,6 +120,10 @@ class Groups:
         for noun, number in counters.items():
             self._mark.note(noun, number)
         self._sync(connection, any(change.sync for change in changes))
+        if self._doubtful:
+            # what a failed sync left in the log may never be synced again: move it out first
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._doubtful = False
         connection.execute("BEGIN IMMEDIATE")
         try:
             outcomes: list[Outcome] = []
@@ -129,7 +135,8 @@ class Groups:
             if counters:
                 connection.executemany(_SET_COUNTER, counters.items())
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            self._doubtful = concerns_all(error) is StoreFailing
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
                 connection.execute("ROLLBACK")
             raise

@@ -144,44 +144,48 @@ class Writer:
             while not self._closing:
                 await self._wake.wait()
                 self._wake.clear()
-                while (group := self._gather()) and await self._write(group):
+                while self._pending() and await self._write(self._gather()):
                     pass
         finally:  # nobody waits for ever, not even after a defect of ours
             self._closing = True
             for change in (*self._owed, *self._queue):
                 change.resolve(again(self.trouble or StoreClosed()))
 
-    def _gather(self) -> list[Change]:
-        """Take what is owed, then what is queued; in trouble, add the event that ends it."""
+    def _pending(self) -> bool:
         if isinstance(self.trouble, StoreDamaged):
-            return []
+            return False
+        return bool(self._owed or self._queue or self.trouble)
+
+    def _gather(self) -> list[Change]:
+        """Take what is owed, then what is queued."""
         group: list[Change] = []
         while len(group) < GROUP and (source := self._owed or self._queue):
             group.append(source.popleft())
-        if self.trouble:
-            group.append(self._recovery(self.trouble))
         return group
 
     async def _write(self, group: list[Change]) -> bool:
+        """Write a group; in trouble, together with the event that would end it."""
+        tried = [*group, self._recovery(self.trouble)] if self.trouble else group
         claimed = dict(self._claimed)
         begun = perf_counter()
         try:
             outcomes = await self._connection.call(
-                lambda sql: self._groups.write(sql, group, claimed, self._journal.head)
+                lambda sql: self._groups.write(sql, tried, claimed, self._journal.head)
             )
         except (sqlite3.Error, OSError, StoreDamaged) as error:
             fault = fault_of(error)
-            self._enter(fault)
-            self._refuse(group, fault)
-            return False
         except BaseException:  # a defect, or closed while the disk hangs
             self._refuse(group, self.trouble or StoreClosed())
             raise
-        self.last_seconds = perf_counter() - begun
-        self._leave()
-        self._claimed = {n: v for n, v in self._claimed.items() if v != claimed.get(n)}
-        self._answer(group, outcomes)
-        return True
+        else:
+            self.last_seconds = perf_counter() - begun
+            self._leave()
+            self._claimed = {n: v for n, v in self._claimed.items() if v != claimed.get(n)}
+            self._answer(tried, outcomes)
+            return True
+        self._enter(fault)
+        self._refuse(group, fault)
+        return False
 
     def _answer(self, group: Sequence[Change], outcomes: Sequence[Outcome]) -> None:
         self.groups += 1

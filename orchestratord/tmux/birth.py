@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from orchestratord.tmux.client import HUB
@@ -27,7 +28,10 @@ from orchestratord.tmux.reply import PaneRow
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What a new pane shall be. ``pipe`` starts its copier (see ``spool``)."""
+    """What a new pane shall be. ``pipe`` starts its copier (see ``spool``).
+
+    ``argv`` has two words at least: tmux hands a single one to a shell.
+    """
 
     pane: str
     argv: Sequence[str]
@@ -41,7 +45,7 @@ class Birth:
         for name, value in {**self.environment, "ORCH_PANE": self.pane}.items():
             words += [quote("-e"), quote(f"{name}={value}")]
         words += [quote("-c"), quote_format(self.cwd), quote("-P"), quote("-F"), PaneRow.FORMAT]
-        return [*words, quote("--"), *map(quote, exec_form(self.argv))]
+        return [*words, quote("--"), *map(quote, self.argv)]
 
     def stamp(self, where: Sequence[Word] = ()) -> list[bytes]:
         """Return the commands that make the new pane ours; ``where`` as ``-t TARGET``."""
@@ -52,9 +56,25 @@ class Birth:
         ]
 
 
-def exec_form(argv: Sequence[str]) -> Sequence[str]:
-    """Return an argv that tmux executes directly; it hands a single word to a shell."""
-    return argv if len(argv) > 1 else ("/bin/sh", "-c", 'exec "$0"', *argv)
+def held(argv: Sequence[str], note: Path) -> Sequence[str]:
+    """Return the argv of a holder that starts a program and outlives it.
+
+    tmux to 3.6 may drop a program's last output (4 kB and more in 1 of 200 under
+    load): it takes a pty whose bytes are still on their way in the kernel for
+    read out, once SIGCHLD has come. So the program is not tmux's child but that
+    of a ``sleep`` which never collects it. Its end is seen by pidfd, its exact
+    wait status stands in /proc until we let go, even while no daemon runs, and
+    the pty stays open until all was read. ``note`` receives the program's pid.
+    The program starts when its parent has become the sleep, for some shells
+    collect their children at once.
+    """
+    return ("/bin/sh", "-c", _HOLDER, str(note), *argv)
+
+
+_HOLDER = """exec 3<&0
+{ until read -r c </proc/$$/comm && [ "$c" = sleep ]; do :; done
+exec env --default-signal=INT,QUIT -- "$@"; } <&3 3<&- &
+umask 077; echo $! >"$0"; trap '' INT QUIT TSTP; exec sleep 2147483647 3<&-"""
 
 
 def _window_stamp(window: str, where: Sequence[Word] = ()) -> list[bytes]:

@@ -14,7 +14,10 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What one look at a process says (proc(5)). ``started`` is in ticks since boot."""
+    """What one look at a process says (proc(5)). ``started`` is in ticks since boot.
+
+    ``status`` is a wait status, meaningful of a zombie only.
+    """
 
     pid: int
     state: str
@@ -22,6 +25,7 @@ class Stat:
     session: int
     foreground: int
     started: int
+    status: int
 
 
 def read_stat(pid: int) -> Stat | None:
@@ -32,7 +36,13 @@ def read_stat(pid: int) -> Stat | None:
     except OSError:
         return None
     return Stat(
-        pid, fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[5]), int(fields[19])
+        pid,
+        fields[0].decode(),
+        int(fields[1]),
+        int(fields[3]),
+        int(fields[5]),
+        int(fields[19]),
+        int(fields[49]),
     )
 
 

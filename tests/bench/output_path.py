@@ -42,7 +42,6 @@ RING = MIB // 4  # bytes kept of each pane in memory
 CHUNK = MIB // 4  # one read
 KEEP = MIB  # consumed bytes that stay in a spool file, for a restarted reader to show
 STEP = MIB  # consumed bytes between two hole punches: each one wakes our own inotify watch
-PAUSE_AFTER = 1  # s; tmux's peak memory is this times the output rate when the reader stops
 QUIET = 1.5  # s without a byte, after which what has not come is held to be lost
 CREDIT = 64 * MIB  # bytes that a cat may be ahead of us before the kernel refuses its write
 MARKER = re.compile(rb"(?:MARK|DONE|LAST|END)-[0-9]+(?=[\r\n\\])")  # the one searched pattern
@@ -270,13 +269,14 @@ class Route:
 class Control(Route):
     """All windows linked into one hub session, read by one control client with pause-after."""
 
+    pause_after = 1  # s; tmux's peak memory is this times the rate while the reader stands still
     pending, attached = b"", False
 
     def extra(self) -> str:
         return STAMP + " ; link-window -d -s =_orch: -t =hub:"
 
     def start(self, resume: dict[str, int]) -> None:
-        command = ("attach-session", "-t", "=hub", "-f", f"pause-after={PAUSE_AFTER}")
+        command = ("attach-session", "-t", "=hub", "-f", f"pause-after={self.pause_after}")
         self.client = Client(self.server.socket, *command)
         self.loop.watch(self.client.fd, self.on_ready)
         self.loop.pump(3, lambda: self.attached)
@@ -581,15 +581,21 @@ def printing(lines: int, rate: int) -> tuple[str, ...]:
     return (*PYTHON.split(), code)
 
 
-def final(name: str, panes: int) -> Figures:
-    """Count the short panes whose last line came through, eight being created at a time."""
+def final(name: str, panes: int, together: int) -> Figures:
+    """Count the short panes whose last line came through.
+
+    `together` is how many are being created at a time. One at a time leaves the machine idle
+    between them: then tmux reaps a pane before the kernel has shown it the pane's last bytes.
+    """
     with bed(name) as (server, route, reader):
         for i in range(panes):
             script = f"seq 1 500; echo LAST-{i}; exit 3"
             server.submit(server.creating(route.extra(), "sh", "-c", script))
-            server.loop.pump(5, lambda: server.sent - server.replied < 8)
+            server.loop.pump(5, lambda: server.sent - server.replied < together)
+            if together == 1:
+                server.loop.pump(0.02)
         server.loop.pump(20, lambda: len(reader.hits) == panes or reader.quiet())
-        return {"last line came %": 100 * len(reader.hits) / panes}
+        return {f"last line % {together} at once": 100 * len(reader.hits) / panes}
 
 
 @contextlib.contextmanager
@@ -641,7 +647,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one small round, below 30 s")
     parser.add_argument("--json", type=Path, help="write the medians and every round here")
     parser.add_argument("--only", help="paths, comma-separated")
+    parser.add_argument("--pause-after", type=int, default=1, help="seconds, for control")
     options = parser.parse_args()
+    Control.pause_after = options.pause_after
     names = [name + variant for name in ROUTES for variant in ("", "-discard")]
     names.remove("none-discard")
     names = options.only.split(",") if options.only else names
@@ -653,7 +661,8 @@ def main() -> None:
             if name in ROUTES and name != "none":
                 figures |= creation(name, 20 if quick else 60)
                 figures |= latency(name, 40 if quick else 200)
-                figures |= final(name, 40 if quick else 200)
+                figures |= final(name, 40 if quick else 200, 8)
+                figures |= final(name, 40 if quick else 200, 1)
                 figures |= restart(name, 1200)
             taken.append(figures)
             print(f"{name} ", end="", file=sys.stderr, flush=True)
