@@ -33,9 +33,14 @@ if [ "$funcstack[1]" = "_orchctl" ]; then _orchctl "$@"; else compdef _orchctl o
 """,
     "fish": r"""function __orchctl_complete
     set -l words (commandline -opc) (commandline -ct)
-    orchctl __complete -- $words[2..-1] 2>/dev/null
+    set -l found (orchctl __complete -- $words[2..-1] 2>/dev/null)
+    if set -q found[1]
+        printf '%s\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c orchctl -a '(__orchctl_complete)'
+complete -c orchctl -f -a '(__orchctl_complete)'
 """,
 }
 

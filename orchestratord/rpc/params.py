@@ -105,7 +105,7 @@ def _take_key(raw: Raw) -> tuple[str | None, Raw]:
     try:
         members = msgspec.json.decode(raw, type=dict[str, Raw])
         found = members.pop(KEY, None)
-        key = None if found is None else msgspec.json.decode(found, type=str)
+        key = None if found is None else msgspec.json.decode(found, type=str | None)
     except msgspec.ValidationError:
         raise InvalidParams(reason=f"{KEY} must be a string", field=KEY) from None
     if key is not None and not 1 <= len(key) <= KEY_LENGTH:

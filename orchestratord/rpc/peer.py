@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._held = 0
         self._line_began = 0.0
         self._closing_since = 0.0
+        self._aborted = False
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -133,6 +134,9 @@ class Connection(asyncio.Protocol):
 
     def abort(self, why: str) -> None:
         """End the connection at once; what the peer has not read is lost."""
+        if self._aborted:
+            return
+        self._aborted = True
         _log.warning("cut off", connection=self.peer.connection, pid=self.peer.pid, why=why)
         self._policy.statistics.cut_off += 1
         self.calls.end_subscriptions("slow")

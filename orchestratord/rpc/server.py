@@ -78,6 +78,7 @@ class Server(Endpoint):
         self._arriving: set[asyncio.Task[None]] = set()
         self._connections: dict[int, Connection] = {}
         self._number = 0
+        self._open = 0
         self._sweeper: asyncio.Task[None] | None = None
         self._most = self._limits.connections or _most_connections()
 
@@ -179,7 +180,7 @@ class Server(Endpoint):
 
     @property
     def _full(self) -> bool:
-        return len(self._connections) + len(self._arriving) >= self._most
+        return self._open >= self._most
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTS):
@@ -209,6 +210,7 @@ class Server(Endpoint):
                 accepted.send(encode_error(None, UserNotAllowed(uid=uid)))
             return
         self._number += 1
+        self._open += 1
         self._policy.statistics.accepted += 1
         peer = Peer(uid=uid, gid=gid, pid=pid, connection=self._number)
         task = asyncio.get_running_loop().create_task(self._connect(accepted, peer))
@@ -216,14 +218,17 @@ class Server(Endpoint):
         task.add_done_callback(self._arriving.discard)
 
     async def _connect(self, accepted: socket.socket, peer: Peer) -> None:
-        loop = asyncio.get_running_loop()
+        connection = Connection(peer, self._policy, self._connections)
+        connection.lost.add_done_callback(self._closed)
         try:
-            await loop.connect_accepted_socket(
-                lambda: Connection(peer, self._policy, self._connections), accepted
-            )
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, accepted)
         except OSError as error:
             accepted.close()
+            connection.lost.set_result(None)
             _log.warning("a connection failed at once", why=str(error))
+
+    def _closed(self, _: asyncio.Future[None]) -> None:
+        self._open -= 1
 
 
 def _most_connections() -> int:

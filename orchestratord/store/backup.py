@@ -24,9 +24,11 @@ _PATTERN = "store-*.db"
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, timeout: float = 5.0) -> Iterator[sqlite3.Connection]:
     """Open a database that this connection cannot change."""
-    connection = sqlite3.connect(address(path, "ro"), uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        address(path, "ro"), uri=True, isolation_level=None, timeout=timeout
+    )
     with contextlib.closing(connection):
         yield connection
 

@@ -138,7 +138,9 @@ class Store:
         async with contextlib.AsyncExitStack() as undo:
             home = await asyncio.to_thread(StateDirectory.claim, directory)
             undo.callback(home.release, clean=False)
-            prepared = await asyncio.to_thread(recover.prepare, home, migrations, clock.now())
+            prepared = await asyncio.to_thread(
+                recover.prepare, home, migrations, clock.now(), busy_timeout
+            )
             undo.callback(prepared.mark.close)
             try:
                 write = await Connection.open(home.database, "rw", timeout=busy_timeout)

@@ -128,7 +128,7 @@ class Groups:
         try:
             outcomes: list[Outcome] = []
             for change in changes:
-                outcome = _write_one(connection, change, head)
+                outcome = _write_one(connection, change, head, alone=len(changes) == 1)
                 outcomes.append(outcome)
                 if not isinstance(outcome, Exception):
                     head += len(outcome)
@@ -150,8 +150,12 @@ class Groups:
             self._synced = wanted
 
 
-def _write_one(connection: sqlite3.Connection, change: Change, head: int) -> Outcome:
-    connection.execute("SAVEPOINT change")
+def _write_one(
+    connection: sqlite3.Connection, change: Change, head: int, *, alone: bool
+) -> Outcome:
+    # each statement hands the interpreter's lock back and forth, so a lone change spares two
+    if not alone:
+        connection.execute("SAVEPOINT change")
     try:
         for sql, args in change.statements:
             connection.execute(sql, args)
@@ -173,10 +177,14 @@ def _write_one(connection: sqlite3.Connection, change: Change, head: int) -> Out
     except OWN_ERRORS as error:
         if concerns_all(error):
             raise
-        connection.execute("ROLLBACK TO change")
-        connection.execute("RELEASE change")
+        undo = (
+            ("ROLLBACK", "BEGIN IMMEDIATE") if alone else ("ROLLBACK TO change", "RELEASE change")
+        )
+        for sql in undo:
+            connection.execute(sql)
         return error
-    connection.execute("RELEASE change")
+    if not alone:
+        connection.execute("RELEASE change")
     return events
 
 

@@ -66,7 +66,9 @@ class _Condition(NamedTuple):
     is_copy: bool = False
 
 
-def prepare(home: StateDirectory, steps: Sequence[Migration], now: datetime) -> Prepared:
+def prepare(
+    home: StateDirectory, steps: Sequence[Migration], now: datetime, timeout: float
+) -> Prepared:
     """Check, restore if need be, and bring the schema up to date.
 
     Raises a store fault if the file cannot be read or written for a reason that
@@ -74,8 +76,8 @@ def prepare(home: StateDirectory, steps: Sequence[Migration], now: datetime) -> 
     """
     mark = Mark(home.mark)
     try:
-        restored = _mend(home, mark, now)
-        schema, counters, oldest, head = _settle(home, steps, now)
+        restored = _mend(home, mark, now, timeout)
+        schema, counters, oldest, head = _settle(home, steps, now, timeout)
     except BaseException as error:
         mark.close()
         if isinstance(error, sqlite3.Error | OSError) and concerns_all(error):
@@ -91,9 +93,9 @@ def prepare(home: StateDirectory, steps: Sequence[Migration], now: datetime) -> 
     return Prepared(head, oldest, counters, schema, mark, restored)
 
 
-def _mend(home: StateDirectory, mark: Mark, now: datetime) -> StoreRestored | None:
+def _mend(home: StateDirectory, mark: Mark, now: datetime, timeout: float) -> StoreRestored | None:
     database = home.database
-    found = _examine(database, thorough=home.unclean)
+    found = _examine(database, timeout, thorough=home.unclean)
     if found.state == "good":
         if not found.is_copy and found.head >= mark.value(EVENT):
             return None
@@ -108,7 +110,7 @@ def _mend(home: StateDirectory, mark: Mark, now: datetime) -> StoreRestored | No
     kept = _keep(database, now, move=True)
     cause: Literal["missing", "damaged"] = "missing" if found.state == "empty" else "damaged"
     for copy in backup.newest_first(home.backups):
-        held = _examine(copy, thorough=True)
+        held = _examine(copy, timeout, thorough=True)
         if held.state == "good":
             backup.copy_file(copy, database)
             return _told(cause, found.reason, held.head, copy=copy.name, kept=kept)
@@ -129,14 +131,14 @@ def _told(
     return StoreRestored(cause=cause, reason=reason, last_seq=last_seq, copy=copy, kept=kept)
 
 
-def _examine(database: Path, *, thorough: bool) -> _Condition:
+def _examine(database: Path, timeout: float, *, thorough: bool) -> _Condition:
     """Look at a database without changing it. What is not about its content is raised."""
     if not database.exists():
         return _Condition("empty", "there is no database")
     if database.stat().st_size == 0:
         return _Condition("empty", "the database is empty")
     try:
-        with backup.reading(database) as connection:
+        with backup.reading(database, timeout) as connection:
             return _look(connection, thorough)
     except sqlite3.Error as error:
         if concerns_all(error) is StoreDamaged:
@@ -174,12 +176,12 @@ def _keep(database: Path, now: datetime, *, move: bool) -> str | None:
 
 
 def _settle(
-    home: StateDirectory, steps: Sequence[Migration], now: datetime
+    home: StateDirectory, steps: Sequence[Migration], now: datetime, timeout: float
 ) -> tuple[int, dict[str, int], int, int]:
     """Migrate, keeping a copy from before, and read where the numbers stand."""
     database = home.database
     database.chmod(0o600)
-    connection = sqlite3.connect(database, isolation_level=None)
+    connection = sqlite3.connect(database, isolation_level=None, timeout=timeout)
     with contextlib.closing(connection):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestratord.tmux.client import HUB
+from orchestratord.tmux.client import HUB, HUB_HEIGHT, HUB_WIDTH
 from orchestratord.tmux.command import (
     Word,
     command,
@@ -85,7 +85,9 @@ def _window_stamp(window: str, where: Sequence[Word] = ()) -> list[bytes]:
     ]
 
 
-def new_window(birth: Birth, *, window: str, name: str, session: str) -> list[bytes]:
+def new_window(
+    birth: Birth, *, window: str, name: str, session: str, size: tuple[int, int]
+) -> list[bytes]:
     """Make a window of one pane in the session with that tmux id; nobody's view changes."""
     return [
         command(
@@ -93,8 +95,13 @@ def new_window(birth: Birth, *, window: str, name: str, session: str) -> list[by
         ),
         *birth.stamp(),
         *_window_stamp(window),
+        *([] if size == (HUB_WIDTH, HUB_HEIGHT) else [_resize(size)]),
         command("move-window", "-d", "-t", quote(f"{session}:")),
     ]
+
+
+def _resize(size: tuple[int, int]) -> bytes:
+    return command("resize-window", "-x", str(size[0]), "-y", str(size[1]))
 
 
 def split(birth: Birth, *, of: str, direction: Literal["right", "below"]) -> list[bytes]:

@@ -19,8 +19,8 @@ from typing import NewType
 
 from orchestratord.errors import InvalidArgument
 
-MAX_LINE = 65_536
-"""Bytes. Longer lines arrive, but cost tmux memory and super-linear time (measured to 64 MiB)."""
+MAX_LINE = 1 << 18
+"""Bytes. Longer lines arrive, but cost tmux memory and super-linear time (1 MiB: 60 ms)."""
 
 MAX_KEYS = 4_096
 """Bytes of input in one ``send-keys -H``; from about 9,995 tmux's parser overflows."""

@@ -14,7 +14,9 @@ and reports the gap. Above: the panes feature. It knows no SQL.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import secrets
 import shlex
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,10 +25,11 @@ from orchestratord.clock import Clock
 from orchestratord.log import Log
 from orchestratord.tmux.command import Word, quote
 from orchestratord.tmux.inotify import CLOSE_WRITE, Inotify
-from orchestratord.tmux.stream import CREDIT, Cursor, Listener, Stream, Tap
+from orchestratord.tmux.stream import CREDIT, Cursor, Listener, Slice, Stream, Tap
 
 log = Log("tmux.spool")
 
+_NOTE = re.compile(r"(p[1-9][0-9]*)\.([1-9][0-9]*)\.pid\Z", re.ASCII)
 _NAME = re.compile(r"(p[1-9][0-9]*)\.([1-9][0-9]*)\.([1-9][0-9]*)\Z", re.ASCII)
 
 SETTLE = 2.0
@@ -34,7 +37,8 @@ SETTLE = 2.0
 
 
 class Spool:
-    """Every pane's stream. ``on_grown`` and ``on_broken`` are called with a pane's id.
+    """Every pane's stream. ``on_grown`` and ``on_broken`` are called with a pane's id,
+    ``on_noted`` with it, the epoch and the pid when a holder has started its program.
 
     On disk: the files in ``directory``. In memory: how far each was seen. Both
     survive in the sense that a new daemon finds the files and goes on.
@@ -44,6 +48,7 @@ class Spool:
         self.directory = directory
         self.on_grown: Callable[[str], None] = lambda _: None
         self.on_broken: Callable[[str], None] = lambda _: None
+        self.on_noted: Callable[[str, int, int], None] = lambda *_: None
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._behind: set[str] = set()
@@ -85,6 +90,17 @@ class Spool:
             self._noticed(file.name, 0)
         return stream
 
+    def note(self, pane: str, epoch: int) -> Path:
+        """Return where the holder of a program notes its pid."""
+        return self.directory / f"{pane}.{epoch}.pid"
+
+    def noted(self, pane: str, epoch: int) -> int | None:
+        """Return the pid that was noted, None if there is none yet."""
+        try:
+            return int(self.note(pane, epoch).read_text())
+        except (OSError, ValueError):
+            return None
+
     def get(self, pane: str) -> Stream | None:
         """Return a pane's stream."""
         return self._streams.get(pane)
@@ -100,6 +116,42 @@ class Spool:
         self._turn(stream)
         taps = stream.taps
         return lambda: taps.remove(tap) if tap in taps else None
+
+    async def drain(self, pane: str, tty: str) -> bool:
+        """Wait until all that was written to a held pane's terminal is in its file.
+
+        Writes an escape sequence that no terminal knows, with a nonce, to the
+        terminal: what is before it in the file is everything. The stream ends
+        there. False if it did not come back in time.
+        """
+        stream = self._streams[pane]
+        mark = b"\x1b]7717;%s\x07" % secrets.token_hex(16).encode()
+        found = asyncio.get_running_loop().create_future()
+        seen = b""
+
+        def look(part: Slice) -> None:
+            nonlocal seen
+            seen = seen[-len(mark) :] + part.data
+            at = seen.find(mark)
+            if at >= 0 and not found.done():
+                found.set_result(part.next.offset - len(seen) + at)
+
+        silence = self.listen(pane, look, stream.cursor)
+        try:
+            async with asyncio.timeout(SETTLE):
+                await stream.opened()
+                terminal = os.open(tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+                try:
+                    os.write(terminal, mark)
+                finally:
+                    os.close(terminal)
+                stream.seal(await found)
+                return True
+        except (TimeoutError, OSError) as problem:
+            log.warning("last output may be incomplete", pane=pane, reason=str(problem))
+            return False
+        finally:
+            silence()
 
     async def settle(self, pane: str, round_trip: Callable[[], Awaitable[object]]) -> bool:
         """Wait until all that a dead pane wrote is in its file; False if that is not sure.
@@ -126,7 +178,7 @@ class Spool:
             return False
         finally:
             while stream.pump():
-                await asyncio.sleep(0)  # noqa: ASYNC110  (gives others their turn)
+                await asyncio.sleep(0)
 
     def forget(self, pane: str) -> None:
         """Delete a pane's files."""
@@ -146,11 +198,17 @@ class Spool:
         assert self._inotify is not None
         changes = self._inotify.read()
         if changes is None:  # the queue overflowed: look at everything
-            changes = {file.name: 0 for file in self.directory.iterdir()}
+            notes = {file.name: CLOSE_WRITE for file in self.directory.glob("*.pid")}
+            changes = notes | {file.name: 0 for file in self.directory.glob("p*.[0-9]*")}
         for name, mask in changes.items():
             self._noticed(name, mask)
 
     def _noticed(self, name: str, mask: int) -> None:
+        if mask & CLOSE_WRITE and (match := _NOTE.match(name)):
+            pid = self.noted(match[1], int(match[2]))
+            if pid is not None:
+                self.on_noted(match[1], int(match[2]), pid)
+            return
         match = _NAME.match(name)
         stream = self._streams.get(match[1]) if match else None
         if match is None or stream is None or stream.epoch != int(match[2]):

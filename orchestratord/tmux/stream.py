@@ -88,6 +88,7 @@ class Stream:
         self.end = 0
         self.copier = 0
         self.closed = False
+        self.sealed: int | None = None
         self.taps = taps
         self.last_output: float | None = None
         self._directory = directory
@@ -116,12 +117,18 @@ class Stream:
         if self._fd < 0:
             return False
         end = os.fstat(self._fd).st_size
+        if self.sealed is not None:
+            end = min(end, self.sealed)
         if end > self.end:
             self.end = end
             self._note_time()
             self._extend_credit()
             self._free()
         return any(tap.at < self.cursor for tap in self.taps)
+
+    def seal(self, end: int) -> None:
+        """Nothing beyond this offset is output of the program."""
+        self.sealed = self.end = end
 
     def read(self, since: Cursor, limit: int) -> Slice:
         """Return bytes from a cursor on; what is no longer there shows as a gap."""

@@ -2,6 +2,7 @@
 
 Ends by itself when its ``daemon.stop`` is called, or after half a minute.
 """
+# ruff: noqa: PTH
 
 import json
 import os

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fake_daemon import Cut, FakeDaemon, Failure, Hang, Script, Stream
+from fake_daemon import Cut, Failure, FakeDaemon, Hang, Script, Stream
 from orchctl.aio import Lost, RpcError, connect
 
 

@@ -118,5 +118,8 @@ def test_a_plain_command_imports_nothing_that_it_does_not_need() -> None:
     )
     needed = {"_socket", *(f"orchctl.{name}" for name in ("arguments", "cli", "commands"))}
     needed |= {"orchctl", "orchctl.programs", "orchctl.wire"}
-    assert set(done.stdout.split()) - {"os", "os.path", "posixpath", "genericpath", "stat",
-                                       "_stat", "_collections_abc"} == needed
+    assert (
+        set(done.stdout.split())
+        - {"os", "os.path", "posixpath", "genericpath", "stat", "_stat", "_collections_abc"}
+        == needed
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,9 @@ async def test_the_daemon_is_detached_and_gets_the_login_environment_only(
     assert set(start["env"]) - own == {
         "HOME", "PATH", "LC_ALL", "LC_TIME", "ORCHESTRATORD_SOCKET",
     }  # fmt: skip
-    assert (tmp_path / ".local/state/orchestratord/orchestratord.log").stat().st_mode & 0o777 == 0o600
+    assert (
+        tmp_path / ".local/state/orchestratord/orchestratord.log"
+    ).stat().st_mode & 0o777 == 0o600
     assert (await orchctl("down")).json == {"stopped": True}
     assert (await orchctl("down")).json == {"stopped": False}
 
@@ -95,6 +98,35 @@ async def test_a_socket_named_by_flag_is_handed_to_the_daemon(
     assert [start["argv"] for start in starts(tmp_path)] == [["--socket", path]]
     assert Path(path).parent.stat().st_mode & 0o777 == 0o700
     assert (await orchctl("--socket", path, "down")).status == 0
+
+
+async def test_an_installed_user_unit_starts_the_daemon_instead(
+    orchctl: Orchctl, tmp_path: Path, program: Path
+) -> None:
+    runtime = tmp_path / "run"
+    (runtime / "systemd").mkdir(parents=True)
+    (runtime / "systemd" / "private").touch()
+    (runtime / "orchestratord").mkdir()
+    units = tmp_path / ".config/systemd/user"
+    units.mkdir(parents=True)
+    (units / "orchestratord.socket").touch()
+    socket = runtime / "orchestratord/orchestratord.sock"
+    systemctl = program.with_name("systemctl")
+    systemctl.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/said\n'
+        f"ORCHESTRATORD_SOCKET={socket} setsid {program} > /dev/null 2>&1 &\n"
+    )
+    systemctl.chmod(0o755)
+    env = {
+        "XDG_RUNTIME_DIR": str(runtime),
+        "ORCHESTRATORD_SOCKET": "",
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+    }
+    done = await orchctl("daemon-ping", env=env)
+    assert done.status == 0
+    assert (tmp_path / "said").read_text() == "--user start orchestratord.socket\n"
+    assert len(starts(tmp_path)) == 1
+    os.kill(done.json["pid"], signal.SIGTERM)
 
 
 async def test_status_and_down_start_nothing(orchctl: Orchctl, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from conftest import Orchctl
-from fake_daemon import Cut, FakeDaemon, Failure, Script
+from fake_daemon import Cut, Failure, FakeDaemon, Script
 
 
 async def test_each_line_is_answered_by_one_line_on_one_connection(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import SCRIPT, Orchctl
-from fake_daemon import FakeDaemon, Failure, Hang, Stream
+from fake_daemon import Failure, FakeDaemon, Hang, Stream
 
 PANE = {"id": "p1", "name": "build", "state": "idle", "cursor": "c1"}
 ANSWERS: dict[str, Any] = {
@@ -144,8 +144,14 @@ async def test_a_daemon_without_the_method_says_so_itself(
 
 @pytest.mark.parametrize(
     ("state", "status", "out"),
-    [("running", 0, "true\n"), ("busy", 0, "true\n"), ("idle", 1, "false\n"), ("exited", 1, "false\n"),
-     ("unknown", 69, ""), ("lost", 69, "")],
+    [
+        ("running", 0, "true\n"),
+        ("busy", 0, "true\n"),
+        ("idle", 1, "false\n"),
+        ("exited", 1, "false\n"),
+        ("unknown", 69, ""),
+        ("lost", 69, ""),
+    ],
 )
 async def test_is_running_answers_yes_no_or_not_known(
     daemon: FakeDaemon, orchctl: Orchctl, state: str, status: int, out: str

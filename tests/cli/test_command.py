@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+from pathlib import Path
 
 import pytest
-from conftest import Done, Orchctl
-from fake_daemon import Cut, FakeDaemon, Failure, Hang, Raw, Script
+from conftest import SCRIPT, Done, Orchctl
+from fake_daemon import Cut, Failure, FakeDaemon, Hang, Raw, Script
 
 
 async def test_the_result_reaches_a_pipe_as_the_bytes_that_came(
@@ -104,14 +107,10 @@ async def test_each_family_has_its_exit_status(
     daemon: FakeDaemon, orchctl: Orchctl, code: int, status: int
 ) -> None:
     daemon.answers["pane.kill"] = Failure("SomeKind", code, "it went wrong", {"hint": "look"})
-    assert await orchctl("pane-kill", "p9") == Done(
-        status, "", "orchctl: it went wrong\n  look\n"
-    )
+    assert await orchctl("pane-kill", "p9") == Done(status, "", "orchctl: it went wrong\n  look\n")
 
 
-async def test_with_json_an_error_is_the_error_object(
-    daemon: FakeDaemon, orchctl: Orchctl
-) -> None:
+async def test_with_json_an_error_is_the_error_object(daemon: FakeDaemon, orchctl: Orchctl) -> None:
     daemon.answers["pane.kill"] = Failure("PaneNotFound", 404, "no pane p9", {"pane": "p9"})
     done = await orchctl("--json", "pane-kill", "p9")
     assert (done.status, done.out) == (3, "")
@@ -166,16 +165,19 @@ async def test_an_argument_that_is_not_utf8_is_refused_here(
 
 
 async def test_text_comes_from_standard_input_or_a_file_byte_for_byte(
-    daemon: FakeDaemon, orchctl: Orchctl, tmp_path: object
+    daemon: FakeDaemon, orchctl: Orchctl, tmp_path: Path
 ) -> None:
     daemon.answers["pane.send"] = {"delivery": "d1", "state": "confirmed"}
-    path = f"{tmp_path}/text"
-    with open(path, "wb") as file:
-        file.write("ä\n\ttwo\n".encode())
+    path = tmp_path / "text"
+    path.write_bytes("ä\n\ttwo\n".encode())
     await orchctl("pane-send", "p1", "-", stdin=b"one\n")
-    await orchctl("pane-send", "p1", "--text-file", path)
+    await orchctl("pane-send", "p1", "--text-file", str(path))
     await orchctl("pane-send", "p1", "--", "--help", "@me")
-    assert [params["text"] for _, params in daemon.requests] == ["one\n", "ä\n\ttwo\n", "--help @me"]
+    assert [params["text"] for _, params in daemon.requests] == [
+        "one\n",
+        "ä\n\ttwo\n",
+        "--help @me",
+    ]
 
 
 async def test_a_call_that_changes_nothing_is_repeated_when_the_connection_is_lost(
@@ -233,9 +235,7 @@ async def test_under_the_c_locale_text_passes_unchanged(
     assert done.json == {"delivery": "ü"}
 
 
-async def test_quiet_prints_only_what_a_script_needs(
-    daemon: FakeDaemon, orchctl: Orchctl
-) -> None:
+async def test_quiet_prints_only_what_a_script_needs(daemon: FakeDaemon, orchctl: Orchctl) -> None:
     daemon.answers["pane.create"] = {"id": "p7", "name": "x", "pid": 3}
     daemon.answers["pane.list"] = [{"id": "p1"}, {"id": "p2"}]
     daemon.answers["pane.kill"] = {"exit": None, "survivors": []}
@@ -261,11 +261,6 @@ async def test_call_reaches_any_method_with_json(daemon: FakeDaemon, orchctl: Or
 async def test_a_closed_pipe_ends_a_command_silently(
     daemon: FakeDaemon, environment: dict[str, str]
 ) -> None:
-    import asyncio
-    import sys
-
-    from conftest import SCRIPT
-
     daemon.answers["pane.capture"] = {"text": "x" * 3_000_000}
     process = await asyncio.create_subprocess_exec(
         "/bin/sh",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from conftest import Done, Orchctl
-from fake_daemon import FakeDaemon, Failure, Script, Stream
+from fake_daemon import Failure, FakeDaemon, Script, Stream
 
 
 def event(seq: int) -> dict[str, Any]:

@@ -112,6 +112,21 @@ async def test_what_is_owed_is_bounded_and_the_loss_is_told(
     await store.close()
 
 
+async def test_a_number_is_not_reused_after_its_change_found_no_room_and_a_kill(
+    tmp_path: Path,
+) -> None:
+    store = await open_store(tmp_path / "state", max_bytes=400_000)
+    await fill(store)
+    number = store.next_id("pane")
+    with pytest.raises(StoreFull):
+        await store.commit([insert(f"intent {BIG}")])
+    shutil.copytree(tmp_path / "state", tmp_path / "left")  # as a kill would leave it
+    await store.close()
+    again = await open_store(tmp_path / "left")
+    assert again.next_id("pane") == number + 1
+    await again.close()
+
+
 async def test_compaction_makes_room_in_a_full_store(tmp_path: Path) -> None:
     keep = Retention(events=2)
     store = await open_store(tmp_path / "state", max_bytes=400_000, retention=keep)
@@ -208,12 +223,13 @@ async def test_nothing_is_acknowledged_that_the_disk_did_not_sync(tmp_path: Path
     async with serving(tmp_path / "state", LD_PRELOAD=str(shim), SYNC_FAILS=str(fails)) as child:
         assert await child.ask("commit", "a") == "ok 1"
         fails.touch()
+        assert await child.ask("lax", "intent") == "ok 2"  # asked for no sync, needs none
         assert await child.ask("commit", "b") == "StoreFailing"
         assert await child.ask("commit", "c") == "StoreFailing"
-        assert await child.ask("query") == "ok 1"
+        assert await child.ask("query") == "ok 2"
         fails.unlink()
-        assert await child.ask("commit", "d") == "ok 2"
-    assert await reopened(tmp_path / "state") == ["a", "d"]
+        assert await child.ask("commit", "d") == "ok 3"
+    assert await reopened(tmp_path / "state") == ["a", "intent", "d"]
 
 
 async def reopened(directory: Path) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
@@ -233,16 +235,37 @@ class Serving:
     def __init__(self, server: Server, bench: Bench, path: Path) -> None:
         self.server, self.bench, self.path = server, bench, path
         self._clients: list[Client] = []
+        self._spare: list[int] = []
 
-    async def client(self) -> Client:
-        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=64 * 1024 * 1024)
-        client = Client(reader, writer)
+    async def client(self, connected: socket.socket | None = None) -> Client:
+        """Return a client on a new connection, or on that one."""
+        if connected is None:
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connected.setblocking(False)
+            connected.connect(str(self.path))
+        client = Client(*await asyncio.open_unix_connection(sock=connected, limit=64 * 1024 * 1024))
         self._clients.append(client)
         return client
+
+    async def client_without_accept(self, limit: Callable[[int], None]) -> Client:
+        """Connect with the last descriptor: ``limit`` is given the number that leaves none."""
+        ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        limit(max(map(int, os.listdir("/proc/self/fd"))) + 1)
+        spare = []
+        try:
+            while True:
+                spare.append(os.dup(ours.fileno()))
+        except OSError:
+            self._spare += spare
+        ours.connect(str(self.path))
+        return await self.client(ours)
 
     def close_clients(self) -> None:
         for client in self._clients:
             client.close()
+        for descriptor in self._spare:
+            os.close(descriptor)
 
 
 @asynccontextmanager

@@ -31,7 +31,11 @@ def complaint(params: type[msgspec.Struct], given: Any) -> tuple[str, str]:
     [
         ({}, "wait", "wait is required"),
         ({"wait": {"name": 5}}, "wait.name", "wait.name must be a string, not an integer"),
-        ({"wait": {}, "numbers": ["x"]}, "numbers[0]", "numbers[0] must be an integer, not a string"),
+        (
+            {"wait": {}, "numbers": ["x"]},
+            "numbers[0]",
+            "numbers[0] must be an integer, not a string",
+        ),
         ({"wait": {"x": 1}}, "wait.x", "wait.x is not a parameter of test.method"),
         (
             {"wait": {}, "keys": {"abc": 1}},
@@ -53,7 +57,10 @@ def test_the_field_and_what_it_must_be_are_named(given: Any, field: str, sentenc
         ({"name": "A1"}, 'name must be well formed (Lower-case letters), not "A1"'),
         ({"mode": "rude"}, 'mode must be one of polite, stubborn, not "rude"'),
         ({"timeout": -1}, "timeout must be a number >= 0.0, not -1"),
-        ({"nome": 1}, "nome is not a parameter of test.method, which takes timeout, name, mode, labels, token"),
+        (
+            {"nome": 1},
+            "nome is not a parameter of test.method, which takes timeout, name, mode, labels, token",
+        ),
     ],
 )
 def test_a_short_wrong_value_is_repeated(given: Any, sentence: str) -> None:

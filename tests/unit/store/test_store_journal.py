@@ -4,7 +4,7 @@ import pytest
 from store_notes import NoteMade, insert
 
 from orchestratord.clock import ManualClock
-from orchestratord.events import Fact
+from orchestratord.events import Bus, Fact
 from orchestratord.store import journal as journal_module
 from orchestratord.store.db import Retention, Store
 from orchestratord.store.journal import EventsCompacted, SeqUnknown
@@ -145,6 +145,16 @@ async def test_retention_runs_by_itself(open_store, clock: ManualClock) -> None:
         while await store.query("SELECT 1 FROM events WHERE seq < 8"):
             pass
     assert [event.seq for event in await store.journal.after(7)] == [8, 9, 10]
+
+
+async def test_a_read_that_compaction_overtakes_is_told_so(bus: Bus) -> None:
+    async def query(sql: str, args: object) -> list[tuple[object, ...]]:
+        journal.forget(6)  # the rows up to 5 go while the read is under way
+        return [(6, "", "note.made", None, None, None, "{}")]
+
+    journal = journal_module.Journal(query, bus, head=6, oldest=1)
+    with pytest.raises(EventsCompacted):
+        await journal.after(2)
 
 
 async def test_a_reader_across_compaction_gets_all_or_is_told(

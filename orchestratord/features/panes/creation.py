@@ -1,0 +1,411 @@
+"""How panes come into being: intent, act, result, in that order.
+
+The intent is on disk before tmux is asked; the act stamps the pane in the same
+line; the result and its facts are one synced commit. Whatever moment the daemon
+dies at, the next one finds the stamp, or nothing. A creation that was begun is
+finished even when its caller goes away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from orchestratord.clock import Clock, rfc3339
+from orchestratord.errors import TmuxRefused
+from orchestratord.events import Fact
+from orchestratord.features.panes import placement
+from orchestratord.features.panes.fact import (
+    PaneCreated,
+    PaneRespawned,
+    SessionCreated,
+    WindowCreated,
+)
+from orchestratord.features.panes.fault import (
+    BadDirectory,
+    BadValue,
+    NameTaken,
+    NoRoom,
+    NoSuchProgram,
+)
+from orchestratord.features.panes.record import (
+    Intent,
+    PaneRecord,
+    Place,
+    SessionRecord,
+    WindowRecord,
+)
+from orchestratord.features.panes.registry import Registry, save
+from orchestratord.log import Log
+from orchestratord.store.db import Statement, Store
+from orchestratord.tmux import birth
+from orchestratord.tmux.client import TmuxGone
+from orchestratord.tmux.link import Link
+from orchestratord.tmux.mirror import Mirror
+from orchestratord.tmux.process import Process, identify
+from orchestratord.tmux.reply import PaneRow
+from orchestratord.tmux.spool import Spool
+
+log = Log("panes.creation")
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+_OURS = ("TMUX", "TMUX_PANE", "ORCH_PANE")
+DEFAULT_SIZE = (200, 50)
+NOWHERE = Process(0, 0)
+
+_SAVE_INTENT = "INSERT INTO intents (pane, record) VALUES (?, ?)"
+_END_INTENT = "DELETE FROM intents WHERE pane = ?"
+
+
+def end_intent(pane: str) -> Statement:
+    """Return the statement that says a creation is resolved."""
+    return Statement(_END_INTENT, (pane,))
+
+
+def failpoint(name: str) -> None:
+    """Die here, as by kill -9, if a test asked for that through the environment."""
+    if os.environ.get("ORCH_FAIL") == name:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new pane runs: an argv, or a shell if there is none."""
+
+    command: tuple[str, ...] | None = None
+    shell: str | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] = {}
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A pane that somebody wants."""
+
+    program: Program
+    owner: str
+    name: str | None = None
+    labels: dict[str, str] = {}
+    place: Literal["auto", "window", "right", "below"] = "auto"
+    of: str | None = None
+    keep: bool = False
+    ttl: float | None = None
+    size: tuple[int, int] | None = None
+
+
+class Creation:
+    """Makes panes, windows and sessions. Its state is what is being made right now."""
+
+    def __init__(
+        self, registry: Registry, link: Link, mirror: Mirror, spool: Spool, store: Store,
+        clock: Clock, environment: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        self.under_way: set[str] = set()
+        self.abandoned: set[str] = set()
+        self.born: dict[str, int] = {}
+        self._registry = registry
+        self._link = link
+        self._mirror = mirror
+        self._spool = spool
+        self._store = store
+        self._clock = clock
+        self._environment = environment
+
+    async def session(self, name: str, wish: Wish) -> tuple[SessionRecord, PaneRecord]:
+        """Make a session with its first pane."""
+        number = self._store.next_id
+        server = await self._link.connected()
+        width, height = wish.size or DEFAULT_SIZE
+        session = SessionRecord(
+            id=f"s{number('session')}", name=name, tmux="", server=server.uuid,
+            created_at=rfc3339(self._clock.now()), owner=wish.owner, labels=wish.labels,
+            width=width, height=height,
+        )  # fmt: skip
+        release = self._registry.reserve(name, None, session.id)
+        try:
+            window = WindowRecord(
+                id=f"w{number('window')}", session=session.id, tmux="", server=server.uuid,
+                name=wish.name or name,
+            )  # fmt: skip
+            pane = self._draft(wish, session, window)
+            intent = Intent(pane=pane, window=window, session=session)
+
+            def commands(made: birth.Birth) -> list[bytes]:
+                return birth.new_session(
+                    made, session=session.id, window=window.id, name=name,
+                    window_name=window.name, size=(width, height),
+                )  # fmt: skip
+
+            await self._carry_out(intent, wish.program.env, commands)
+        finally:
+            release()
+        return session, pane
+
+    async def pane(self, session: SessionRecord, wish: Wish) -> PaneRecord:
+        """Make a pane in a session, by splitting one or in a window of its own."""
+        number = f"p{self._store.next_id('pane')}"
+        with contextlib.ExitStack() as reserved:
+            if wish.name is not None:
+                reserved.callback(self._registry.reserve(wish.name, session.id, number))
+            split = self._choose(session, wish)
+            if split is not None:
+                try:
+                    return await self._split(session, wish, split, number)
+                except NoRoom:
+                    if wish.place != "auto":
+                        raise
+            return await self._in_new_window(session, wish, number)
+
+    async def respawn(
+        self, pane: PaneRecord, argv: Sequence[str] | None, env: Mapping[str, str]
+    ) -> PaneRecord:
+        """Run a program in a pane again, in a new epoch and incarnation."""
+        if argv is not None:
+            pane.argv, pane.is_shell = list(argv), False
+            self._check_program(argv, env)
+        _check_environment(env)
+        pane.environment_names = sorted({*pane.environment_names, *env})
+        pane.epoch += 1
+        pane.incarnation += 1
+        self._spool.expect(pane.id, pane.epoch)
+        made = self._birth(pane, env)
+        bodies = await self._link.request(
+            *birth.respawn(made, of=pane.place.pane), what="respawn-pane"
+        )
+        row = PaneRow.parse(bodies[-1][-1])
+        self._settle_in(pane, row)
+        pane.exit, pane.lost = None, False
+        await self._store.commit(
+            [save(pane)],
+            [PaneRespawned(
+                session=pane.session, pane=pane.id, incarnation=pane.incarnation, pid=row.pid
+            )],
+        )  # fmt: skip
+        return pane
+
+    # Deciding
+
+    def _choose(self, session: SessionRecord, wish: Wish) -> placement.Split | None:
+        """Say which pane to split, and count its room as taken at once."""
+        if wish.place == "window":
+            return None
+        candidates = [p for p in self._registry.in_session(session.id) if p.exit is None]
+        if wish.of is not None:
+            candidates = self._among(wish.of, session)
+        rooms = [placement.Room(p.id, p.width, p.height) for p in candidates]
+        if wish.place == "auto":
+            split = placement.choose(rooms)
+        else:
+            if not rooms:
+                raise NoRoom(pane=session.name, place=wish.place)
+            largest = max(rooms, key=lambda r: r.width * r.height)
+            split = placement.Split(largest.pane, wish.place)
+        if split is not None:
+            parent = self._registry.panes[split.pane]
+            left = placement.halve(
+                placement.Room(parent.id, parent.width, parent.height), split.direction
+            )
+            parent.width, parent.height = left.width, left.height
+        return split
+
+    def _among(self, of: str, session: SessionRecord) -> list[PaneRecord]:
+        windows = {w.id for w in self._registry.windows.values() if of in (w.id, w.tmux)}
+        if windows:
+            return [p for p in self._registry.in_session(session.id) if p.window in windows]
+        pane = self._registry.living(of)
+        if pane.session != session.id:
+            raise BadValue(field="of", reason=f"pane {pane.id} is not in session {session.name}")
+        return [pane]
+
+    def _draft(
+        self, wish: Wish, session: SessionRecord, window: WindowRecord, number: str = ""
+    ) -> PaneRecord:
+        program = wish.program
+        argv = list(program.command or ())
+        cwd = program.cwd or self._environment.get("HOME", "/")
+        _check_directory(cwd)
+        _check_environment(program.env)
+        if argv:
+            self._check_program(argv, program.env)
+        else:
+            argv = [self._shell(program.shell), "-l"]
+        expires = None if wish.ttl is None else self._clock.now().timestamp() + wish.ttl
+        return PaneRecord(
+            id=number or f"p{self._store.next_id('pane')}",
+            session=session.id,
+            window=window.id,
+            place=Place(session.server, "", "", NOWHERE),
+            argv=argv,
+            is_shell=program.command is None,
+            cwd=cwd,
+            created_at=rfc3339(self._clock.now()),
+            owner=wish.owner,
+            name=wish.name,
+            labels=dict(wish.labels),
+            keep=wish.keep,
+            expires_at=expires,
+            environment_names=sorted(program.env),
+        )
+
+    # Acting
+
+    async def _split(
+        self, session: SessionRecord, wish: Wish, split: placement.Split, number: str
+    ) -> PaneRecord:
+        parent = self._registry.panes[split.pane]
+        pane = self._draft(wish, session, self._registry.windows[parent.window], number)
+
+        def commands(made: birth.Birth) -> list[bytes]:
+            return birth.split(made, of=parent.place.pane, direction=split.direction)
+
+        try:
+            await self._carry_out(Intent(pane=pane), wish.program.env, commands)
+        except TmuxRefused as refused:
+            if "no space" in refused.details["reason"]:
+                raise NoRoom(pane=parent.id, place=split.direction) from None
+            raise
+        return pane
+
+    async def _in_new_window(self, session: SessionRecord, wish: Wish, number: str) -> PaneRecord:
+        program = (wish.program.command or ("shell",))[0]
+        window = WindowRecord(
+            id=f"w{self._store.next_id('window')}", session=session.id, tmux="",
+            server=session.server, name=wish.name or Path(program).name,
+        )  # fmt: skip
+        pane = self._draft(wish, session, window, number)
+        size = wish.size or (session.width, session.height)
+
+        def commands(made: birth.Birth) -> list[bytes]:
+            return birth.new_window(
+                made, window=window.id, name=window.name, session=session.tmux, size=size
+            )
+
+        await self._carry_out(Intent(pane=pane, window=window), wish.program.env, commands)
+        return pane
+
+    async def _carry_out(
+        self,
+        intent: Intent,
+        env: Mapping[str, str],
+        commands: Callable[[birth.Birth], list[bytes]],
+    ) -> None:
+        pane = intent.pane
+        lines = commands(self._birth(pane, env))  # refuses what cannot be quoted, before anything
+        self.under_way.add(pane.id)
+        try:
+            text = msgspec.json.encode(intent).decode()
+            await self._store.commit([Statement(_SAVE_INTENT, (pane.id, text))], sync=False)
+            failpoint("create.after_intent")
+            self._spool.expect(pane.id, pane.epoch)
+            try:
+                bodies = await self._link.request(*lines, what=f"the creation of {pane.id}")
+            except TmuxGone:
+                self.abandoned.add(pane.id)  # whether it was made is seen at the next listing
+                raise
+            except TmuxRefused as refused:
+                self._spool.forget(pane.id)
+                await self._store.commit([end_intent(pane.id)], sync=False)
+                if intent.session and "duplicate session" in refused.details["reason"]:
+                    raise NameTaken(name=intent.session.name, holder="someone outside") from None
+                raise
+            failpoint("create.after_act")
+            await self.confirm(intent, PaneRow.parse(bodies[0][0]), ())
+            failpoint("create.after_result")
+        finally:
+            self.under_way.discard(pane.id)
+
+    async def confirm(self, intent: Intent, row: PaneRow, facts: Sequence[Fact]) -> None:
+        """Write what came of a creation: the records, the facts, the end of the intent."""
+        pane, window, session = intent.pane, intent.window, intent.session
+        self.born[pane.id] = self._mirror.sent
+        told = list(facts)
+        if session is not None:
+            session.tmux = row.session
+            self._registry.sessions[session.id] = session
+            told.append(SessionCreated(session=session.id, name=session.name))
+        if window is not None:
+            window.tmux = row.window
+            self._registry.windows[window.id] = window
+            told.append(WindowCreated(session=window.session, window=window.id, name=window.name))
+        self._settle_in(pane, row)
+        self._registry.add(pane)
+        told.append(
+            PaneCreated(
+                session=pane.session, pane=pane.id, name=pane.name, window=pane.window,
+                tmux_id=row.pane, pid=row.pid,
+            )
+        )  # fmt: skip
+        records = [r for r in (session, window, pane) if r is not None]
+        await self._store.record([end_intent(pane.id), *map(save, records)], told)
+
+    def _settle_in(self, pane: PaneRecord, row: PaneRow) -> None:
+        process = identify(row.pid) or Process(row.pid, 0)
+        server = self._link.server.uuid if self._link.server else pane.place.server
+        pane.place = Place(server, row.pane, row.tty, process)
+        pane.program = None
+        pane.width, pane.height, pane.title = row.width, row.height, row.title
+
+    def _birth(self, pane: PaneRecord, env: Mapping[str, str]) -> birth.Birth:
+        argv: Sequence[str] = pane.argv
+        if not pane.is_shell:
+            argv = birth.held(argv, self._spool.note(pane.id, pane.epoch))
+        return birth.Birth(
+            pane=pane.id,
+            argv=argv,
+            cwd=pane.cwd,
+            environment=env,
+            pipe=self._spool.pipe(pane.id, pane.epoch),
+        )
+
+    # Checking
+
+    def _shell(self, wanted: str | None) -> str:
+        if wanted is None:
+            wanted = self._environment.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
+            wanted = wanted if os.access(wanted, os.X_OK) else "/bin/sh"
+        found = shutil.which(wanted, path=self._environment.get("PATH"))
+        if found is None:
+            raise NoSuchProgram(program=wanted)
+        return found
+
+    def _check_program(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+        path = env.get("PATH", self._environment.get("PATH"))
+        if "=" in argv[0]:
+            raise BadValue(field="command", reason="a program's name cannot hold =")
+        if not argv[0].startswith(("./", "../")) and shutil.which(argv[0], path=path) is None:
+            raise NoSuchProgram(program=argv[0])
+
+
+def _check_directory(cwd: str) -> None:
+    try:
+        path = Path(cwd)
+        if not path.is_absolute():
+            reason = "it is not absolute"
+        elif not path.is_dir():
+            reason = "it is no directory"
+        elif not os.access(path, os.X_OK):
+            reason = "it may not be entered"
+        else:
+            return
+    except (OSError, ValueError) as problem:
+        reason = (
+            problem.strerror if isinstance(problem, OSError) and problem.strerror else "no path"
+        )
+    raise BadDirectory(cwd=cwd[:200], reason=reason)
+
+
+def _check_environment(env: Mapping[str, str]) -> None:
+    for name, value in env.items():
+        if not _VARIABLE.match(name):
+            raise BadValue(field="env", reason=f"{name[:50]!r} is no name of a variable")
+        if name in _OURS:
+            raise BadValue(field="env", reason=f"{name} is set by tmux or by us")
+        if "\0" in value:
+            raise BadValue(field="env", reason=f"the value of {name} holds a NUL byte")

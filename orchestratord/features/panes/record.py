@@ -1,0 +1,82 @@
+"""What the service knows of sessions, windows and panes, in memory and on disk.
+
+Fields may be added with a default, never renamed: old rows must still load.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from orchestratord.features.panes.model import Exit
+from orchestratord.tmux.process import Process
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Which pane of which server: what is true only while that server lives."""
+
+    server: str
+    pane: str
+    tty: str
+    process: Process
+
+
+class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the service knows of a pane. Never holds values of the environment."""
+
+    id: str
+    session: str
+    window: str
+    place: Place
+    argv: list[str]
+    cwd: str
+    created_at: str
+    owner: str
+    name: str | None = None
+    is_shell: bool = False
+    program: Process | None = None
+    labels: dict[str, str] = {}
+    keep: bool = False
+    expires_at: float | None = None
+    environment_names: list[str] = []
+    incarnation: int = 1
+    epoch: int = 1
+    width: int = 0
+    height: int = 0
+    title: str = ""
+    exit: Exit | None = None
+    lost: bool = False
+    gone: bool = False
+
+
+class WindowRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the service knows of a window."""
+
+    id: str
+    session: str
+    tmux: str
+    server: str
+    name: str
+    ended: bool = False
+
+
+class SessionRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the service knows of a session."""
+
+    id: str
+    name: str
+    tmux: str
+    server: str
+    created_at: str
+    owner: str
+    labels: dict[str, str] = {}
+    width: int = 200
+    height: int = 50
+    ended_at: str | None = None
+
+
+class Intent(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A creation that was begun: enough to adopt what it made, never more."""
+
+    pane: PaneRecord
+    window: WindowRecord | None = None
+    session: SessionRecord | None = None
