@@ -6,13 +6,14 @@ Nothing here does I/O or keeps state.
 from __future__ import annotations
 
 import enum
+import re
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 NAME_PATTERN = r"^(?![pws][0-9]+$)[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\n)"
-PANE_ID_PATTERN = r"^p[1-9][0-9]*$(?!\n)"
+NAME = re.compile(NAME_PATTERN)
 
 Name = Annotated[
     str,
@@ -56,6 +57,23 @@ ShellName = Annotated[
     str, Meta(max_length=4096, description="bash, zsh, fish, sh, or the absolute path of a shell.")
 ]
 Placement = Literal["auto", "window", "right", "below"]
+
+
+Argv = Annotated[
+    list[Annotated[str, Meta(max_length=131_072)]],
+    Meta(
+        min_length=1,
+        max_length=4096,
+        description="Program and arguments, run without a shell. Absent: a shell.",
+    ),
+]
+Environment = Annotated[
+    dict[str, Annotated[str, Meta(max_length=131_072)]],
+    Meta(description="Variables for the program; their values are never stored.", max_length=256),
+]
+Grace = Annotated[
+    float, Meta(ge=0, le=60, description="Seconds from the hangup to SIGKILL, TERM half-way.")
+]
 
 
 class Presence(enum.Enum):

@@ -16,7 +16,7 @@ from orchctl.wire import RpcError, usage
 
 SCRIPTS = {
     "bash": r"""_orchctl() {
-    local IFS=$'\n' line=$COMP_LINE
+    local IFS=$'\n'
     local -a words=("${COMP_WORDS[@]:1:COMP_CWORD}")
     COMPREPLY=($(compgen -W "$(orchctl __complete -- "${words[@]}" 2>/dev/null)" -- "${words[-1]}"))
 }

@@ -13,6 +13,9 @@ from orchctl.cli import Invocation, out
 from orchctl.render import age, cell, fields, painted
 from orchctl.wire import Link, RpcError
 
+STATE_FILES = ("store.db", "orchestratord.log")
+"""What tells a state directory from any other."""
+
 STOPPING = 10.0
 """Seconds that a stop may take; the daemon promises five."""
 
@@ -140,7 +143,7 @@ def remove_state(state: Path) -> None:
         state.is_symlink()
         or state.stat().st_uid != os.getuid()
         or Path(home).is_relative_to(state)
-        or not any(state.glob("orchestratord*"))
+        or not any((state / name).exists() for name in STATE_FILES)
     ):
         raise RpcError(
             "FailedPrecondition",

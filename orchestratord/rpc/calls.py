@@ -242,6 +242,7 @@ class Calls:
             writable=self._writable,
             fault_of=self._fault,
             on_end=self._stream_ended,
+            limit=self._policy.limits.frame,
         )
         self.subscriptions[subscription.name] = subscription
         self._policy.statistics.subscriptions += 1

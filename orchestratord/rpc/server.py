@@ -37,12 +37,6 @@ _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _log = log.Log("rpc")
 
 
-class UserNotAllowed(PermissionDenied):
-    """The caller's user may not use this daemon; the connection is closed."""
-
-    template = "user {uid} may not use this daemon"
-
-
 class Server(Endpoint):
     """Serves a table of methods on one or more listening sockets.
 
@@ -150,17 +144,22 @@ class Server(Endpoint):
     async def _sweep(self) -> None:
         while True:
             await self._clock.sleep(SWEEP)
-            now = self._clock.monotonic()
-            connections = tuple(self._connections.values())
-            for connection in connections:
-                connection.sweep(now)
-            self._policy.once.sweep(now)
-            if sum(connection.unsent for connection in connections) > self._limits.unsent_total:
-                max(connections, key=lambda connection: connection.unsent).abort(
-                    "all connections together do not read their answers"
-                )
-            if self._listening and not self._accepting:
-                self._start_accepting()
+            try:
+                self._look(self._clock.monotonic())
+            except Exception:  # without the sweep no deadline would hold
+                _log.error("a sweep failed")
+
+    def _look(self, now: float) -> None:
+        connections = tuple(self._connections.values())
+        for connection in connections:
+            connection.sweep(now)
+        self._policy.once.sweep(now)
+        if sum(connection.unsent for connection in connections) > self._limits.unsent_total:
+            max(connections, key=lambda connection: connection.unsent).abort(
+                "all connections together do not read their answers"
+            )
+        if self._listening and not self._accepting:
+            self._start_accepting()
 
     def _start_accepting(self) -> None:
         if not self._full:
@@ -207,7 +206,8 @@ class Server(Endpoint):
             self._policy.statistics.denied += 1
             _log.warning("refused a user", uid=uid, pid=pid)
             with accepted:
-                accepted.send(encode_error(None, UserNotAllowed(uid=uid)))
+                reason = f"user {uid} may not use this daemon"
+                accepted.send(encode_error(None, PermissionDenied(reason=reason, uid=uid)))
             return
         self._number += 1
         self._open += 1

@@ -10,17 +10,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import copy_context
 from typing import Any
 
 from orchestratord.errors import Fault
-from orchestratord.rpc.wire import MAX_FRAME, AnswerTooLong, encode_notification
+from orchestratord.rpc.wire import AnswerTooLong, encode_notification
 
 TURN = 0.005
 """Seconds of the loop that a stream may take before others get their turn."""
 
 
 class Subscription:
-    """A running stream. ``on_end`` is called once, after the end has been sent."""
+    """A running stream. ``on_end`` is called once, after the end has been sent.
+
+    An item is at most ``limit`` bytes as a line. What is logged carries the request
+    that opened the stream.
+    """
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Subscription:
         writable: Callable[[], Awaitable[None]],
         fault_of: Callable[[Exception], Fault],
         on_end: Callable[[Subscription], None],
+        limit: int,
     ) -> None:
         self.name = name
         self._items = items
@@ -38,13 +44,15 @@ class Subscription:
         self._writable = writable
         self._fault_of = fault_of
         self._on_end = on_end
+        self._limit = limit
+        self._context = copy_context()
         self._cursor: dict[str, Any] = {}
         self._ended = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to send; the caller has been told the name."""
-        self._task = asyncio.get_running_loop().create_task(self._pump())
+        self._task = asyncio.get_running_loop().create_task(self._pump(), context=self._context)
 
     def end(self, reason: str, fault: Fault | None = None) -> None:
         """Tell the peer, and let go of the source. Later ends change nothing."""
@@ -80,8 +88,8 @@ class Subscription:
 
     def _frame(self, item: Any) -> bytes:
         frame = encode_notification("subscription.item", {"subscription": self.name, "item": item})
-        if len(frame) > MAX_FRAME:
-            raise AnswerTooLong(size=len(frame), limit=MAX_FRAME)
+        if len(frame) > self._limit:
+            raise AnswerTooLong(size=len(frame), limit=self._limit)
         for mark in ("cursor", "seq"):
             if (value := getattr(item, mark, None)) is not None:
                 self._cursor = {mark: value}

@@ -59,9 +59,9 @@ class Birth:
 def held(argv: Sequence[str], note: Path) -> Sequence[str]:
     """Return the argv of a holder that starts a program and outlives it.
 
-    tmux to 3.6 may drop a program's last output (4 kB and more in 1 of 200 under
-    load): it takes a pty whose bytes are still on their way in the kernel for
-    read out, once SIGCHLD has come. So the program is not tmux's child but that
+    tmux may drop the last output of its own child (1 to 3.5 % of short panes, even
+    with a pipe): once SIGCHLD has come, it takes a pty whose bytes are still on
+    their way in the kernel (FIONREAD is 0) for read out. So the program is not tmux's child but that
     of a ``sleep`` which never collects it. Its end is seen by pidfd, its exact
     wait status stands in /proc until we let go, even while no daemon runs, and
     the pty stays open until all was read. ``note`` receives the program's pid.

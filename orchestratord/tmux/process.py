@@ -22,6 +22,7 @@ class Stat:
     pid: int
     state: str
     parent: int
+    group: int
     session: int
     foreground: int
     started: int
@@ -36,13 +37,14 @@ def read_stat(pid: int) -> Stat | None:
     except OSError:
         return None
     return Stat(
-        pid,
-        fields[0].decode(),
-        int(fields[1]),
-        int(fields[3]),
-        int(fields[5]),
-        int(fields[19]),
-        int(fields[49]),
+        pid=pid,
+        state=fields[0].decode(),
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        foreground=int(fields[5]),
+        started=int(fields[19]),
+        status=int(fields[49]),
     )
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,29 @@ def starts(home: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-async def test_fifty_callers_start_one_daemon(orchctl: Orchctl, tmp_path: Path) -> None:
-    done = await asyncio.gather(*(orchctl("daemon-ping") for _ in range(50)))
+async def test_fifty_callers_that_wait_together_start_one_daemon(
+    orchctl: Orchctl, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "gate")
+    callers = [asyncio.create_task(orchctl("daemon-ping")) for _ in range(50)]
+    while holders(f"{tmp_path}/d.sock.start") < 50 or not starts(tmp_path):  # noqa: ASYNC110 (other processes)
+        await asyncio.sleep(0.05)
+    (tmp_path / "gate").write_text("")
+    done = await asyncio.gather(*callers)
     assert [one.status for one in done] == [0] * 50
     assert len({one.json["pid"] for one in done}) == 1
     assert len(starts(tmp_path)) == 1
     assert (await orchctl("down")).status == 0
+
+
+def holders(path: str) -> int:
+    """Count the processes that have a file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(link.readlink()) == path:
+                found.add(link.parts[2])
+    return len(found)
 
 
 async def test_the_daemon_is_detached_and_gets_the_login_environment_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -207,7 +208,8 @@ async def test_attach_fits_the_session_while_it_lasts_and_gives_its_size_back(
     daemon.arrived.clear()
     terminal.resize(70, 20)
     await daemon.arrived.wait()
-    terminal.type(b"\x02d")
+    detach = ("tmux", "-S", tmux, "detach-client", "-s", "=dev")
+    await (await asyncio.create_subprocess_exec(*detach)).wait()
     assert await terminal.end() == 0
     fits = [params for method, params in daemon.requests if method == "session.fit"]
     assert fits[0] == {"session": "s1", "width": 91, "height": 31}

@@ -110,6 +110,7 @@ class Creation:
         self.under_way: set[str] = set()
         self.abandoned: set[str] = set()
         self.born: dict[str, int] = {}
+        self.on_born: Callable[[PaneRecord], None] = lambda _: None
         self._registry = registry
         self._link = link
         self._mirror = mirror
@@ -182,6 +183,7 @@ class Creation:
         row = PaneRow.parse(bodies[-1][-1])
         self._settle_in(pane, row)
         pane.exit, pane.lost = None, False
+        self.on_born(pane)
         await self._store.commit(
             [save(pane)],
             [PaneRespawned(
@@ -336,6 +338,7 @@ class Creation:
             told.append(WindowCreated(session=window.session, window=window.id, name=window.name))
         self._settle_in(pane, row)
         self._registry.add(pane)
+        self.on_born(pane)
         told.append(
             PaneCreated(
                 session=pane.session, pane=pane.id, name=pane.name, window=pane.window,
@@ -353,9 +356,7 @@ class Creation:
         pane.width, pane.height, pane.title = row.width, row.height, row.title
 
     def _birth(self, pane: PaneRecord, env: Mapping[str, str]) -> birth.Birth:
-        argv: Sequence[str] = pane.argv
-        if not pane.is_shell:
-            argv = birth.held(argv, self._spool.note(pane.id, pane.epoch))
+        argv = birth.held(pane.argv, self._spool.note(pane.id, pane.epoch))
         return birth.Birth(
             pane=pane.id,
             argv=argv,

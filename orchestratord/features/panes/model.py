@@ -9,7 +9,7 @@ from orchestratord.model import Result
 PaneState = Literal["starting", "idle", "busy", "running", "exited", "lost", "unknown"]
 
 
-class Exit(Result, omit_defaults=False):
+class Exit(Result, frozen=True, kw_only=True):
     """How a pane ended. ``by`` says who asked for it, None if nobody did."""
 
     at: str
@@ -19,14 +19,14 @@ class Exit(Result, omit_defaults=False):
     last_lines: list[str] = []
 
 
-class Foreground(Result):
+class Foreground(Result, frozen=True, kw_only=True):
     """The program that has the pane's terminal."""
 
     pid: int
     command: str
 
 
-class Pane(Result):
+class Pane(Result, frozen=True, kw_only=True):
     """A pane. Times are RFC 3339; ``cwd`` and ``foreground`` were read at ``as_of``."""
 
     id: str
@@ -56,7 +56,7 @@ class Pane(Result):
     as_of: str
 
 
-class Window(Result):
+class Window(Result, frozen=True, kw_only=True):
     """A window. ``layout`` is tmux's description of it."""
 
     id: str
@@ -72,7 +72,7 @@ class Window(Result):
     layout: str
 
 
-class Session(Result):
+class Session(Result, frozen=True, kw_only=True):
     """A session. ``attached`` counts the people who look at it."""
 
     id: str
@@ -86,7 +86,7 @@ class Session(Result):
     attached: int
 
 
-class NewSession(Session):
+class NewSession(Session, frozen=True, kw_only=True):
     """A session with the pane that it was born with."""
 
     pane: Pane

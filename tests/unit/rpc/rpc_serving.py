@@ -251,7 +251,7 @@ class Serving:
         """Connect with the last descriptor: ``limit`` is given the number that leaves none."""
         ours = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
-        limit(max(map(int, os.listdir("/proc/self/fd"))) + 1)
+        limit(max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1)
         spare = []
         try:
             while True:

@@ -59,7 +59,8 @@ def test_the_field_and_what_it_must_be_are_named(given: Any, field: str, sentenc
         ({"timeout": -1}, "timeout must be a number >= 0.0, not -1"),
         (
             {"nome": 1},
-            "nome is not a parameter of test.method, which takes timeout, name, mode, labels, token",
+            "nome is not a parameter of test.method, "
+            "which takes timeout, name, mode, labels, token",
         ),
     ],
 )

@@ -15,7 +15,7 @@ async def test_another_user_is_told_and_closed() -> None:
     async with serving(limits=Limits(uids=frozenset({os.geteuid() + 1}))) as running:
         client = await running.client()
         error = (await client.receive())["error"]
-        assert (error["code"], error["data"]["kind"]) == (403, "UserNotAllowed")
+        assert (error["code"], error["data"]["kind"]) == (403, "PermissionDenied")
         assert await client.receive() is None
         assert running.server.statistics.denied == 1
 

@@ -1,0 +1,215 @@
+"""Names, sizes and places of what exists: rename, resize, move, swap, zoom, select, layout.
+
+Each asks tmux first and then writes the record with its fact; the mirror sees
+the same change soon after and finds nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from orchestratord.clock import Clock
+from orchestratord.errors import TmuxRefused
+from orchestratord.events import Fact
+from orchestratord.features.panes.fact import (
+    PaneLabeled,
+    PaneMoved,
+    PaneRenamed,
+    PaneResized,
+    SessionRenamed,
+    WindowCreated,
+)
+from orchestratord.features.panes.fault import BadValue, NameTaken, NoRoom
+from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
+from orchestratord.features.panes.registry import Record, Registry, save
+from orchestratord.store.db import Store
+from orchestratord.tmux.command import command, quote, quote_format, target
+from orchestratord.tmux.link import Link
+from orchestratord.tmux.mirror import Mirror
+
+LAYOUTS = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
+"""The only layouts that are ever sent: any other text can crash a server (3.3a)."""
+
+Layout = Literal["even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled"]
+
+
+class Arrangement:
+    """Changes to what exists. Keeps no state of its own."""
+
+    def __init__(
+        self, registry: Registry, link: Link, mirror: Mirror, store: Store, clock: Clock
+    ) -> None:
+        self._registry = registry
+        self._link = link
+        self._mirror = mirror
+        self._store = store
+        self._clock = clock
+
+    async def rename_session(self, session: SessionRecord, name: str, by: str) -> None:
+        """Give a session another name, in tmux too."""
+        if name == session.name:
+            return
+        release = self._registry.reserve(name, None, session.id)
+        try:
+            where = target(session.tmux)
+            await self._ask("rename-session", "-t", where, "--", quote_format(name))
+            session.name = name
+            renamed = SessionRenamed(session=session.id, name=name, by=by)
+            await self._write([session], [renamed])
+        except TmuxRefused as refused:
+            if "duplicate" in refused.details["reason"]:
+                raise NameTaken(name=name, holder="someone outside") from None
+            raise
+        finally:
+            release()
+
+    async def rename_window(self, window: WindowRecord, name: str) -> None:
+        """Give a window another name."""
+        await self._ask("rename-window", "-t", target(window.tmux), "--", quote_format(name))
+        window.name = name
+        await self._write([window], [])
+
+    async def rename_pane(self, pane: PaneRecord, name: str | None) -> None:
+        """Give a pane another name, or none; tmux knows nothing of these."""
+        if name == pane.name:
+            return
+        if name is not None:
+            self._registry.reserve(name, pane.session, pane.id)()
+        pane.name = name
+        renamed = PaneRenamed(session=pane.session, pane=pane.id, name=name)
+        await self._write([pane], [renamed])
+
+    async def label(self, pane: PaneRecord, labels: dict[str, str]) -> None:
+        """Replace a pane's labels by these."""
+        pane.labels = labels
+        labeled = PaneLabeled(session=pane.session, pane=pane.id, labels=labels)
+        await self._write([pane], [labeled])
+
+    async def resize(self, pane: PaneRecord, width: int | None, height: int | None) -> None:
+        """Resize a pane; the only pane of a window takes the window with it."""
+        alone = len(self._registry.in_window(pane.window)) == 1
+        size = [w for flag, n in (("-x", width), ("-y", height)) if n for w in (flag, str(n))]
+        if not size:
+            raise BadValue(field="width", reason="give a width, a height, or both")
+        window = self._registry.windows[pane.window]
+        if alone:
+            await self._ask("resize-window", "-t", target(window.tmux), *size)
+        else:
+            await self._ask("resize-pane", "-t", target(pane.place.pane), *size)
+        ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", _SIZE)
+        bodies = await self._link.request(ask, what="a size")
+        shown_width, shown_height = map(int, bodies[0][0].split())
+        pane.width, pane.height = shown_width, shown_height
+        resized = PaneResized(
+            session=pane.session, pane=pane.id, width=shown_width, height=shown_height
+        )
+        await self._write([pane], [resized])
+
+    async def fit(self, session: SessionRecord, size: tuple[int, int] | None) -> None:
+        """Give every window of a session the size of somebody's terminal, or its own again."""
+        width, height = size or (session.width, session.height)
+        windows = [w for w in self._registry.windows.values() if w.session == session.id]
+        lines = [
+            command("resize-window", "-t", target(w.tmux), "-x", str(width), "-y", str(height))
+            for w in windows
+        ]
+        for line in lines:
+            await self._link.request(line, what="fitting a session")
+        self._mirror.poke()
+
+    async def move(
+        self, pane: PaneRecord, session: SessionRecord, of: PaneRecord | None, by: str
+    ) -> None:
+        """Put a pane beside another, or into a window of its own in a session."""
+        source = target(pane.place.pane)
+        facts: list[Fact] = []
+        records: list[Record] = [pane]
+        if of is not None:
+            try:
+                await self._ask("join-pane", "-d", "-s", source, "-t", target(of.place.pane))
+            except TmuxRefused as refused:
+                if "space" in refused.details["reason"]:
+                    raise NoRoom(pane=of.id, place="right or below") from None
+                raise
+            window = self._registry.windows[of.window]
+        else:
+            number = f"w{self._store.next_id('window')}"
+            name = pane.name or self._registry.windows[pane.window].name
+            window = WindowRecord(
+                id=number, session=session.id, tmux="", server=session.server, name=name
+            )
+            bodies = await self._link.request(
+                command(
+                    "break-pane", "-d", "-s", source, "-t", quote(f"{session.tmux}:"),
+                    "-P", "-F", quote("#{window_id}"),
+                ),
+                what="moving a pane",
+            )  # fmt: skip
+            window.tmux = bodies[0][0].decode("ascii")
+            await self._ask("set-option", "-w", "-t", target(window.tmux), "@orch_window", number)
+            await self._ask("set-option", "-w", "-t", target(window.tmux), "window-size", "manual")
+            await self.rename_window_quietly(window)
+            self._registry.windows[number] = window
+            records.append(window)
+            facts.append(WindowCreated(session=session.id, window=number, name=name))
+        pane.window, pane.session = window.id, window.session
+        facts.append(PaneMoved(session=pane.session, pane=pane.id, window=pane.window, by=by))
+        await self._write(records, facts)
+        self._mirror.poke()
+
+    async def rename_window_quietly(self, window: WindowRecord) -> None:
+        """Give tmux the name that a new window has in our records."""
+        where = target(window.tmux)
+        await self._ask("rename-window", "-t", where, "--", quote_format(window.name))
+
+    async def swap(self, one: PaneRecord, other: PaneRecord, by: str) -> None:
+        """Exchange the places of two panes."""
+        await self._ask(
+            "swap-pane", "-d", "-s", target(one.place.pane), "-t", target(other.place.pane)
+        )
+        one.window, other.window = other.window, one.window
+        one.session, other.session = other.session, one.session
+        facts = [
+            PaneMoved(session=p.session, pane=p.id, window=p.window, by=by) for p in (one, other)
+        ]
+        await self._write([one, other], facts)
+        self._mirror.poke()
+
+    async def zoom(self, pane: PaneRecord, on: bool | None) -> bool:
+        """Let a pane fill its window, or give the others their place back; return what is so."""
+        ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", _ZOOM)
+        bodies = await self._link.request(ask, what="the zoom")
+        zoomed, active = (word == b"1" for word in bodies[0][0].split())
+        shown = zoomed and active
+        wanted = not shown if on is None else on
+        if wanted != shown:
+            await self._ask("resize-pane", "-Z", "-t", target(pane.place.pane))
+            self._mirror.poke()
+        return wanted
+
+    async def select(self, pane: PaneRecord) -> None:
+        """Make a pane the one that people who attach see and type into."""
+        window = self._registry.windows[pane.window]
+        await self._link.request(
+            command("select-window", "-t", target(window.tmux)),
+            command("select-pane", "-t", target(pane.place.pane)),
+            what="select",
+        )
+
+    async def layout(self, window: WindowRecord, layout: Layout) -> None:
+        """Arrange the panes of a window."""
+        if layout not in LAYOUTS:
+            raise BadValue(field="layout", reason=f"{layout!r} is not one of {', '.join(LAYOUTS)}")
+        await self._ask("select-layout", "-t", target(window.tmux), layout)
+        await self._mirror.refresh()
+
+    async def _ask(self, *words: str | bytes) -> None:
+        await self._link.request(command(*words), what=str(words[0]))
+
+    async def _write(self, records: Iterable[Record], facts: Iterable[Fact]) -> None:
+        await self._store.record(list(map(save, records)), list(facts))
+
+
+_SIZE = quote("#{pane_width} #{pane_height}")
+_ZOOM = quote("#{window_zoomed_flag} #{pane_active}")

@@ -1,0 +1,152 @@
+"""Input to panes: keys by name, text byte for byte, signals to who has the terminal.
+
+Text is typed as bytes, never as key names, so nothing in it is interpreted. A
+program in canonical mode gets at most 4,095 bytes of a line from the kernel and
+never learns of the rest; such a line is refused instead of cut.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import termios
+from typing import NamedTuple
+
+from orchestratord.errors import FailedPrecondition, InvalidArgument
+from orchestratord.features.panes.record import PaneRecord
+from orchestratord.tmux.command import command, quote, send_bytes, target
+from orchestratord.tmux.link import Link
+from orchestratord.tmux.process import Process, read_stat, sweep
+from orchestratord.tmux.spool import Spool
+
+MAX_TEXT = 1 << 20
+CANONICAL_LINE = 4095
+"""Bytes of a line that the kernel keeps for a program in canonical mode (tty_ldisc)."""
+
+_NAMED = frozenset(
+    {"Enter", "Escape", "Tab", "BTab", "Space", "BSpace", "Up", "Down", "Left", "Right"}
+    | {"Home", "End", "PageUp", "PageDown", "PPage", "NPage", "IC", "DC", "Insert", "Delete"}
+    | {f"F{number}" for number in range(1, 13)}
+)
+_MODIFIERS = ("C-", "M-", "S-")
+
+
+class BadKey(InvalidArgument):
+    """A key's name is none that tmux knows."""
+
+    template = "{key!r} is no key"
+    hint = "a key is like Enter, C-c, M-x, Up, F5 or one character; text goes through pane.send"
+
+
+class BadSignal(InvalidArgument):
+    """A signal's name or number is none."""
+
+    template = "{signal!r} is no signal"
+
+
+class LineTooLong(FailedPrecondition):
+    """The program reads whole lines and would silently lose the end of this one."""
+
+    template = "a line of {size} bytes is more than the {limit} that the program in {pane} can read"
+
+
+class SecretPrompt(FailedPrecondition):
+    """The program asks for a secret: it echoes nothing and reads a line."""
+
+    template = "pane {pane} asks for a secret; text is not typed into it"
+    hint = "attach and type it yourself"
+
+
+class Terminal(NamedTuple):
+    """The state of a pane's terminal (termios(3))."""
+
+    echo: bool
+    canonical: bool
+
+
+def terminal(tty: str) -> Terminal | None:
+    """Read the state of a terminal; None if it cannot be read."""
+    try:
+        fd = os.open(tty, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        flags = termios.tcgetattr(fd)[3]
+    except termios.error:
+        return None
+    finally:
+        os.close(fd)
+    return Terminal(bool(flags & termios.ECHO), bool(flags & termios.ICANON))
+
+
+def signal_number(name: str) -> int:
+    """Return the number of ``TERM``, ``SIGTERM`` or ``15``."""
+    if name.isdecimal() and name.isascii() and 1 <= int(name) <= 64:
+        return int(name)
+    try:
+        return signal.Signals[name if name.startswith("SIG") else f"SIG{name}"]
+    except KeyError:
+        raise BadSignal(signal=name[:40]) from None
+
+
+def check_key(key: str) -> None:
+    """Refuse what tmux would type letter by letter because it is no key."""
+    bare = key
+    while len(bare) > 2 and bare[:2] in _MODIFIERS:
+        bare = bare[2:]
+    if bare in _NAMED or (len(bare) == 1 and (bare.isprintable() or bare == " ")):
+        return
+    raise BadKey(key=key[:40])
+
+
+class Keyboard:
+    """Types into panes. Keeps no state."""
+
+    def __init__(self, link: Link, spool: Spool) -> None:
+        self._link = link
+        self._spool = spool
+
+    async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
+        """Press keys by their names, all or none."""
+        for key in keys:
+            check_key(key)
+        # A lone ";" would end the command, whatever the quoting: as a byte it cannot.
+        words = [_key_word(key) for key in keys]
+        for at in range(0, len(words), 500):
+            line = command("send-keys", "-t", target(pane.place.pane), "--", *words[at : at + 500])
+            await self._link.request(line, what="keys")
+
+    async def text(self, pane: PaneRecord, text: str, submit: bool) -> None:
+        """Type text byte for byte; with ``submit`` press Enter after it, as a step of its own."""
+        data = text.encode()
+        state = terminal(pane.place.tty)
+        if state is not None and state.canonical:
+            if not state.echo:
+                raise SecretPrompt(pane=pane.id)
+            longest = max(map(len, data.split(b"\n")))
+            if longest > CANONICAL_LINE:
+                raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
+        for line in send_bytes(pane.place.pane, data):
+            await self._link.request(line, what="text")
+        if submit:
+            await self.keys(pane, ["Enter"])
+
+    def signal(self, pane: PaneRecord, number: int) -> list[int]:
+        """Signal the foreground process group of a pane; return the pids."""
+        leader = pane.program or pane.place.process
+        stat = read_stat(leader.pid)
+        if stat is None or stat.started != leader.started:
+            return []
+        group = stat.foreground if stat.foreground > 0 else leader.pid
+        table = sweep()
+        members = [
+            s for s in table.values() if s.group == group and s.session == pane.place.process.pid
+        ]
+        holder = pane.place.process.pid if pane.program else 0
+        return [
+            s.pid for s in members if s.pid != holder and Process(s.pid, s.started).send(number)
+        ]
+
+
+def _key_word(key: str) -> bytes:
+    return quote("\\;" if key == ";" else key)

@@ -1,0 +1,1 @@
+"""The methods of the panes feature: session, window, pane, input, output, labels."""

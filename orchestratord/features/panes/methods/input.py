@@ -1,0 +1,124 @@
+"""pane.send, keys, signal, interrupt: what goes into a pane."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import Annotated
+
+from msgspec import Meta
+
+from orchestratord.features.panes.ending import signal_name
+from orchestratord.features.panes.keyboard import (
+    MAX_TEXT,
+    BadKey,
+    BadSignal,
+    LineTooLong,
+    SecretPrompt,
+    signal_number,
+)
+from orchestratord.features.panes.methods.pane import ABOUT_LIVING, ONE_PANE, Incarnation, OnePane
+from orchestratord.features.panes.service import Panes
+from orchestratord.model import Result
+from orchestratord.rpc.method import Cli, method
+
+
+class SendText(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.send."""
+
+    text: Annotated[
+        str, Meta(max_length=MAX_TEXT, description="Typed byte for byte; nothing is interpreted.")
+    ]
+    submit: Annotated[bool, Meta(description="Press Enter after it, as a step of its own.")] = False
+    incarnation: Incarnation | None = None
+
+
+class Delivery(Result, frozen=True, kw_only=True):
+    """What became of a text."""
+
+    delivery: str
+    state: str
+
+
+@method(
+    "pane.send",
+    mutates=True,
+    errors=(*ABOUT_LIVING, LineTooLong, SecretPrompt),
+    cli=Cli(forms=(("pane", "text"), ("session", "pane", "text"))),
+)
+async def send(panes: Panes, params: SendText) -> Delivery:
+    """Type text into a pane."""
+    pane = panes.registry.living(params.pane, params.session, params.incarnation)
+    number = panes.store.next_id("delivery")
+    await panes.act(panes.keyboard.text(pane, params.text, params.submit))
+    return Delivery(delivery=f"d{number}", state="submitted" if params.submit else "pasted")
+
+
+class PressKeys(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.keys."""
+
+    keys: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=32)]],
+        Meta(
+            min_length=1,
+            max_length=1000,
+            description="Names as tmux has them: Enter, C-c, M-x, Up, F5, or one character.",
+        ),
+    ]
+    incarnation: Incarnation | None = None
+
+
+class Pressed(Result, frozen=True, kw_only=True):
+    """How many keys were pressed."""
+
+    pane: str
+    keys: int
+
+
+@method(
+    "pane.keys",
+    mutates=True,
+    errors=(*ABOUT_LIVING, BadKey),
+    cli=Cli(forms=(("pane", "keys..."),)),
+)
+async def keys(panes: Panes, params: PressKeys) -> Pressed:
+    """Press keys in a pane, all or none."""
+    pane = panes.registry.living(params.pane, params.session, params.incarnation)
+    await panes.act(panes.keyboard.keys(pane, params.keys))
+    return Pressed(pane=pane.id, keys=len(params.keys))
+
+
+class SignalPane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.signal."""
+
+    signal: Annotated[str, Meta(description="TERM, SIGTERM or 15.", max_length=40)]
+    incarnation: Incarnation | None = None
+
+
+class Signalled(Result, frozen=True, kw_only=True):
+    """Who got a signal."""
+
+    pane: str
+    signal: str
+    pids: list[int]
+
+
+@method(
+    "pane.signal",
+    mutates=True,
+    errors=(*ABOUT_LIVING, BadSignal),
+    cli=Cli(forms=(("pane", "signal"), ("session", "pane", "signal"))),
+)
+def signal(panes: Panes, params: SignalPane) -> Signalled:
+    """Signal the program that has a pane's terminal, and its process group."""
+    number = signal_number(params.signal)
+    pane = panes.registry.living(params.pane, params.session, params.incarnation)
+    pids = panes.keyboard.signal(pane, number)
+    return Signalled(pane=pane.id, signal=signal_name(number) or "", pids=pids)
+
+
+@method("pane.interrupt", mutates=True, errors=ABOUT_LIVING, cli=Cli(forms=ONE_PANE))
+def interrupt(panes: Panes, params: OnePane) -> Signalled:
+    """Interrupt the program that has a pane's terminal, as Ctrl-C does."""
+    pane = panes.registry.living(params.pane, params.session)
+    pids = panes.keyboard.signal(pane, signals.SIGINT)
+    return Signalled(pane=pane.id, signal="SIGINT", pids=pids)

@@ -1,0 +1,415 @@
+"""pane.*: their life and their place."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from orchestratord.errors import TmuxRefused
+from orchestratord.features.panes.arrangement import Layout
+from orchestratord.features.panes.creation import Program, Wish
+from orchestratord.features.panes.ending import Survivor
+from orchestratord.features.panes.fault import (
+    AmbiguousName,
+    BadDirectory,
+    BadValue,
+    NameTaken,
+    NoRoom,
+    NoSuchProgram,
+    PaneExited,
+    PaneNotFound,
+    PaneUnknown,
+    SessionNotFound,
+    StaleIncarnation,
+)
+from orchestratord.features.panes.methods.owner import owner_of
+from orchestratord.features.panes.model import Exit, Pane, PaneState
+from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.panes.service import Panes
+from orchestratord.model import (
+    Argv,
+    Columns,
+    Environment,
+    Grace,
+    Labels,
+    Name,
+    PaneRef,
+    Params,
+    Placement,
+    Result,
+    Rows,
+    SessionRef,
+    ShellName,
+)
+from orchestratord.rpc.method import Call, Cli, method
+
+COLUMNS = ("id", "name", "session_name", "state", "command", "cwd", "width", "height", "created_at")
+ABOUT_ONE = (PaneNotFound, AmbiguousName, SessionNotFound)
+ABOUT_LIVING = (*ABOUT_ONE, PaneExited, StaleIncarnation)
+ONE_PANE = (("pane",), ("session", "pane"))
+
+Incarnation = Annotated[
+    int, Meta(ge=1, description="Refuse if the pane was respawned since this incarnation.")
+]
+Label = Annotated[str, Meta(description="A label to select by: KEY or KEY=VALUE.")]
+
+
+class OnePane(Params, frozen=True, kw_only=True):
+    """Names a pane."""
+
+    pane: PaneRef
+    session: SessionRef | None = None
+
+
+class CreatePane(Params, frozen=True, kw_only=True):
+    """Parameters of pane.create."""
+
+    session: SessionRef
+    name: Name | None = None
+    command: Argv | None = None
+    shell: ShellName | None = None
+    cwd: Annotated[str, Meta(description="Working directory; absolute. Default: home.")] | None = (
+        None
+    )
+    env: Environment = {}
+    labels: Labels = {}
+    place: Annotated[
+        Placement,
+        Meta(description="auto splits while each pane stays at least 80x12, else opens a window."),
+    ] = "auto"
+    of: Annotated[str, Meta(description="The pane or window to place it by.")] | None = None
+    layout: Annotated[Layout, Meta(description="Arrange the window so afterwards.")] | None = None
+    keep: Annotated[bool, Meta(description="Keep the screen in tmux after the end.")] = False
+    create_session: Annotated[
+        bool, Meta(description="Make the session if there is none, with this pane as its first.")
+    ] = False
+    ttl: Annotated[float, Meta(gt=0, description="Seconds after which the pane is killed.")] | (
+        None
+    ) = None
+    width: Columns | None = None
+    height: Rows | None = None
+
+
+@method(
+    "pane.create",
+    mutates=True,
+    errors=(SessionNotFound, NameTaken, BadDirectory, NoSuchProgram, BadValue, NoRoom),
+    cli=Cli(
+        forms=(("session",), ("session", "name"), ("session", "name", "command...")),
+        columns=COLUMNS,
+    ),
+)
+async def create(panes: Panes, params: CreatePane, call: Call) -> Pane:
+    """Open a pane and run a shell or a program in it."""
+    size = (params.width or 200, params.height or 50) if params.width or params.height else None
+    wish = Wish(
+        program=Program(
+            command=tuple(params.command) if params.command else None,
+            shell=params.shell, cwd=params.cwd, env=params.env,
+        ),
+        owner=owner_of(call), name=params.name, labels=params.labels, place=params.place,
+        of=params.of, keep=params.keep, ttl=params.ttl, size=size,
+    )  # fmt: skip
+    pane = await panes.act(_make(panes, params, wish))
+    return panes.view.pane(pane)
+
+
+async def _make(panes: Panes, params: CreatePane, wish: Wish) -> PaneRecord:
+    try:
+        session = panes.registry.session(params.session)
+    except SessionNotFound:
+        if not params.create_session:
+            raise
+        return (await panes.creation.session(_checked(params.session), wish))[1]
+    pane = await panes.creation.pane(session, wish)
+    if params.layout is not None:
+        await panes.arrangement.layout(panes.registry.windows[pane.window], params.layout)
+    return pane
+
+
+def _checked(name: str) -> str:
+    from orchestratord.model import NAME
+
+    if not NAME.match(name):
+        raise BadValue(field="session", reason=f"{name[:80]!r} is no name for a session")
+    return name
+
+
+class ListPanes(Params, frozen=True, kw_only=True):
+    """Parameters of pane.list."""
+
+    session: SessionRef | None = None
+    state: Annotated[PaneState, Meta(description="Only panes in this state.")] | None = None
+    owner: str | None = None
+    label: Label | None = None
+    name: str | None = None
+
+
+def _selected(panes: Panes, params: ListPanes) -> list[PaneRecord]:
+    registry = panes.registry
+    within = registry.session(params.session).id if params.session else None
+    ended = params.state in ("exited", "lost")
+    known = list(registry.panes.values()) if ended else registry.live_panes()
+    return [
+        p
+        for p in known
+        if within in (None, p.session)
+        and params.owner in (None, p.owner)
+        and params.name in (None, p.name)
+        and (params.label is None or panes.view.labeled(p.labels, params.label))
+    ]
+
+
+@method("pane.list", errors=(SessionNotFound,), cli=Cli(forms=((), ("session",)), columns=COLUMNS))
+def list_(panes: Panes, params: ListPanes) -> list[Pane]:
+    """List the panes that are in tmux; with state exited or lost, those that ended."""
+    shown = panes.view.panes(_selected(panes, params))
+    return [p for p in shown if params.state in (None, p.state)]
+
+
+@method("pane.get", errors=ABOUT_ONE, cli=Cli(forms=ONE_PANE))
+def get(panes: Panes, params: OnePane) -> Pane:
+    """Show a pane, also one that has ended."""
+    return panes.view.pane(panes.registry.pane(params.pane, params.session))
+
+
+class FindPanes(Params, frozen=True, kw_only=True):
+    """Parameters of pane.find."""
+
+    session: SessionRef | None = None
+    name: str | None = None
+    label: Label | None = None
+
+
+@method(
+    "pane.find",
+    errors=(SessionNotFound, BadValue),
+    cli=Cli(forms=(("name",), ("session", "name")), columns=COLUMNS),
+)
+def find(panes: Panes, params: FindPanes) -> list[Pane]:
+    """Find panes by their exact name or a label."""
+    if params.name is None and params.label is None:
+        raise BadValue(field="name", reason="give a name or a label")
+    chosen = ListPanes(session=params.session, name=params.name, label=params.label)
+    return panes.view.panes(_selected(panes, chosen))
+
+
+class CountPanes(Params, frozen=True, kw_only=True):
+    """Parameters of pane.count."""
+
+    session: SessionRef | None = None
+    state: PaneState | None = None
+
+
+class PaneCount(Result, frozen=True, kw_only=True):
+    """How many panes there are."""
+
+    count: int
+
+
+@method("pane.count", errors=(SessionNotFound,), cli=Cli(forms=((), ("session",))))
+def count(panes: Panes, params: CountPanes) -> PaneCount:
+    """Count the panes that are in tmux, or those in a state."""
+    return PaneCount(count=len(list_(panes, ListPanes(session=params.session, state=params.state))))
+
+
+class KillPane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.kill."""
+
+    grace: Grace = 2.0
+    incarnation: Incarnation | None = None
+
+
+class KilledPane(Result, frozen=True, kw_only=True):
+    """How a pane ended. ``survivors`` left its process session and were not signalled."""
+
+    pane: str
+    exit: Exit | None
+    already: bool
+    survivors: list[Survivor]
+
+
+@method(
+    "pane.kill",
+    mutates=True,
+    errors=(*ABOUT_ONE, StaleIncarnation, PaneUnknown),
+    cli=Cli(forms=ONE_PANE),
+    deadline=90,
+)
+async def kill(panes: Panes, params: KillPane, call: Call) -> KilledPane:
+    """End a pane and everything in its process session: hangup, TERM, then KILL."""
+    pane = panes.registry.pane(params.pane, params.session)
+    by = owner_of(call)
+    if pane.exit is not None:
+        await panes.act(panes.endings.close(pane, by))
+        return KilledPane(pane=pane.id, exit=pane.exit, already=True, survivors=[])
+    panes.registry.living(pane.id, incarnation=params.incarnation)
+    survivors = await panes.act(panes.endings.kill(pane, params.grace, by))
+    if pane.exit is None:
+        raise PaneUnknown(pane=pane.id)
+    return KilledPane(pane=pane.id, exit=pane.exit, already=False, survivors=survivors)
+
+
+class RespawnPane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.respawn."""
+
+    command: Argv | None = None
+    env: Environment = {}
+    incarnation: Incarnation | None = None
+
+
+class RespawnedPane(Result, frozen=True, kw_only=True):
+    """A pane that runs again. ``missing_env`` had values before that were not given again."""
+
+    pane: Pane
+    missing_env: list[str]
+
+
+@method(
+    "pane.respawn",
+    mutates=True,
+    errors=(*ABOUT_ONE, PaneExited, StaleIncarnation, NoSuchProgram, BadValue),
+    cli=Cli(forms=(("pane",), ("pane", "command..."))),
+)
+async def respawn(panes: Panes, params: RespawnPane) -> RespawnedPane:
+    """Run a program in a pane again: one that lives, or whose screen was kept."""
+    pane = panes.registry.pane(params.pane, params.session)
+    if pane.gone:
+        raise PaneExited(pane=pane.id)
+    if pane.exit is None:
+        panes.registry.living(pane.id, incarnation=params.incarnation)
+    missing = sorted(set(pane.environment_names) - set(params.env))
+    await panes.act(panes.creation.respawn(pane, params.command, params.env))
+    return RespawnedPane(pane=panes.view.pane(pane), missing_env=missing)
+
+
+class Certificate(Result, frozen=True, kw_only=True):
+    """How a pane lived and ended."""
+
+    pane: str
+    name: str | None
+    argv: list[str]
+    created_at: str
+    incarnation: int
+    exit: Exit | None
+
+
+@method("pane.certificate", errors=ABOUT_ONE, cli=Cli(forms=ONE_PANE))
+def certificate(panes: Panes, params: OnePane) -> Certificate:
+    """Tell how a pane ended; its exit is null while it lives."""
+    pane = panes.registry.pane(params.pane, params.session)
+    return Certificate(
+        pane=pane.id, name=pane.name, argv=pane.argv, created_at=pane.created_at,
+        incarnation=pane.incarnation, exit=pane.exit,
+    )  # fmt: skip
+
+
+class RenamePane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.rename."""
+
+    name: Name | None = None
+
+
+@method(
+    "pane.rename",
+    mutates=True,
+    errors=(*ABOUT_LIVING, NameTaken),
+    cli=Cli(forms=(("pane", "name"), ("session", "pane", "name"))),
+)
+async def rename(panes: Panes, params: RenamePane) -> Pane:
+    """Give a pane another name; without one, take its name away."""
+    pane = panes.registry.living(params.pane, params.session)
+    await panes.act(panes.arrangement.rename_pane(pane, params.name))
+    return panes.view.pane(pane)
+
+
+class ResizePane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.resize."""
+
+    width: Columns | None = None
+    height: Rows | None = None
+
+
+@method(
+    "pane.resize",
+    mutates=True,
+    errors=(*ABOUT_LIVING, BadValue, TmuxRefused),
+    cli=Cli(forms=(("pane", "width", "height"),)),
+)
+async def resize(panes: Panes, params: ResizePane) -> Pane:
+    """Resize a pane, within what its window has."""
+    pane = panes.registry.living(params.pane, params.session)
+    await panes.act(panes.arrangement.resize(pane, params.width, params.height))
+    return panes.view.pane(pane)
+
+
+class MovePane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.move."""
+
+    to_session: SessionRef | None = None
+    beside: PaneRef | None = None
+
+
+@method(
+    "pane.move",
+    mutates=True,
+    errors=(*ABOUT_LIVING, BadValue, NoRoom),
+    cli=Cli(forms=(("pane", "to_session"),)),
+)
+async def move(panes: Panes, params: MovePane, call: Call) -> Pane:
+    """Move a pane beside another one, or into a window of its own in a session."""
+    pane = panes.registry.living(params.pane, params.session)
+    of = panes.registry.living(params.beside) if params.beside else None
+    if of is None and params.to_session is None:
+        raise BadValue(field="to_session", reason="give to_session or beside")
+    if of is pane:
+        raise BadValue(field="beside", reason="a pane cannot move beside itself")
+    home = of.session if of else panes.registry.session(params.to_session or "").id
+    session = panes.registry.sessions[home]
+    await panes.act(panes.arrangement.move(pane, session, of, owner_of(call)))
+    return panes.view.pane(pane)
+
+
+class SwapPanes(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.swap."""
+
+    other: PaneRef
+
+
+@method("pane.swap", mutates=True, errors=ABOUT_LIVING, cli=Cli(forms=(("pane", "other"),)))
+async def swap(panes: Panes, params: SwapPanes, call: Call) -> list[Pane]:
+    """Exchange the places of two panes."""
+    one = panes.registry.living(params.pane, params.session)
+    other = panes.registry.living(params.other)
+    await panes.act(panes.arrangement.swap(one, other, owner_of(call)))
+    return panes.view.panes([one, other])
+
+
+class ZoomPane(OnePane, frozen=True, kw_only=True):
+    """Parameters of pane.zoom."""
+
+    on: Annotated[bool, Meta(description="Default: the other way round than now.")] | None = None
+
+
+class Zoomed(Result, frozen=True, kw_only=True):
+    """Whether a pane fills its window."""
+
+    pane: str
+    zoomed: bool
+
+
+@method("pane.zoom", mutates=True, errors=ABOUT_LIVING, cli=Cli(forms=ONE_PANE))
+async def zoom(panes: Panes, params: ZoomPane) -> Zoomed:
+    """Let a pane fill its window, or give the others their place back."""
+    pane = panes.registry.living(params.pane, params.session)
+    zoomed = await panes.act(panes.arrangement.zoom(pane, params.on))
+    return Zoomed(pane=pane.id, zoomed=zoomed)
+
+
+@method("pane.select", mutates=True, errors=ABOUT_LIVING, cli=Cli(forms=ONE_PANE))
+async def select(panes: Panes, params: OnePane) -> Pane:
+    """Make a pane the one that people who attach see and type into."""
+    pane = panes.registry.living(params.pane, params.session)
+    await panes.act(panes.arrangement.select(pane))
+    return panes.view.pane(pane)

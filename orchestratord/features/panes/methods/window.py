@@ -1,0 +1,140 @@
+"""window.*: what a person sees at once."""
+
+from __future__ import annotations
+
+from orchestratord.features.panes.arrangement import Layout
+from orchestratord.features.panes.creation import Program, Wish
+from orchestratord.features.panes.fault import BadDirectory, SessionNotFound, WindowNotFound
+from orchestratord.features.panes.methods.owner import owner_of
+from orchestratord.features.panes.model import Window
+from orchestratord.features.panes.service import Panes
+from orchestratord.model import Grace, Name, Params, Result, SessionRef, WindowRef
+from orchestratord.rpc.method import Call, Cli, method
+
+_COLUMNS = ("id", "name", "session", "index", "panes", "width", "height", "active")
+
+
+class CreateWindow(Params, frozen=True, kw_only=True):
+    """Parameters of window.create."""
+
+    session: SessionRef
+    name: Name | None = None
+    cwd: str | None = None
+
+
+@method(
+    "window.create",
+    mutates=True,
+    errors=(SessionNotFound, BadDirectory),
+    cli=Cli(forms=(("session",), ("session", "name"))),
+)
+async def create(panes: Panes, params: CreateWindow, call: Call) -> Window:
+    """Open a window with a shell in it."""
+    session = panes.registry.session(params.session)
+    wish = Wish(program=Program(cwd=params.cwd), owner=owner_of(call), place="window")
+    pane = await panes.act(panes.creation.pane(session, wish))
+    window = panes.registry.windows[pane.window]
+    if params.name is not None:
+        await panes.act(panes.arrangement.rename_window(window, params.name))
+    await panes.mirror.refresh()
+    return panes.view.window(window)
+
+
+class ListWindows(Params, frozen=True, kw_only=True):
+    """Parameters of window.list."""
+
+    session: SessionRef | None = None
+
+
+@method(
+    "window.list", errors=(SessionNotFound,), cli=Cli(forms=((), ("session",)), columns=_COLUMNS)
+)
+def list_(panes: Panes, params: ListWindows) -> list[Window]:
+    """List the windows."""
+    within = panes.registry.session(params.session).id if params.session else None
+    return [
+        panes.view.window(w)
+        for w in panes.registry.windows.values()
+        if not w.ended and within in (None, w.session)
+    ]
+
+
+class GetWindow(Params, frozen=True, kw_only=True):
+    """Parameters of window.get."""
+
+    window: WindowRef
+
+
+@method("window.get", errors=(WindowNotFound,), cli=Cli(forms=(("window",),)))
+def get(panes: Panes, params: GetWindow) -> Window:
+    """Show a window."""
+    return panes.view.window(panes.registry.window(params.window))
+
+
+class RenameWindow(Params, frozen=True, kw_only=True):
+    """Parameters of window.rename."""
+
+    window: WindowRef
+    name: Name
+
+
+@method(
+    "window.rename",
+    mutates=True,
+    errors=(WindowNotFound,),
+    cli=Cli(forms=(("window", "name"),)),
+)
+async def rename(panes: Panes, params: RenameWindow) -> Window:
+    """Give a window another name."""
+    window = panes.registry.window(params.window)
+    await panes.act(panes.arrangement.rename_window(window, params.name))
+    return panes.view.window(window)
+
+
+class KillWindow(Params, frozen=True, kw_only=True):
+    """Parameters of window.kill."""
+
+    window: WindowRef
+    grace: Grace = 2.0
+
+
+class KilledWindow(Result, frozen=True, kw_only=True):
+    """What window.kill ended."""
+
+    window: str
+    killed: list[str]
+
+
+@method(
+    "window.kill",
+    mutates=True,
+    errors=(WindowNotFound,),
+    cli=Cli(forms=(("window",),)),
+    deadline=90,
+)
+async def kill(panes: Panes, params: KillWindow, call: Call) -> KilledWindow:
+    """End every pane of a window."""
+    window = panes.registry.window(params.window)
+    doomed = panes.registry.in_window(window.id)
+    killed = await panes.act(panes.kill_all(doomed, params.grace, owner_of(call)))
+    return KilledWindow(window=window.id, killed=killed)
+
+
+class LayoutWindow(Params, frozen=True, kw_only=True):
+    """Parameters of window.layout."""
+
+    window: WindowRef
+    layout: Layout
+
+
+@method(
+    "window.layout",
+    mutates=True,
+    errors=(WindowNotFound,),
+    cli=Cli(forms=(("window", "layout"),)),
+)
+async def layout(panes: Panes, params: LayoutWindow) -> Window:
+    """Arrange the panes of a window."""
+    window = panes.registry.window(params.window)
+    await panes.act(panes.arrangement.layout(window, params.layout))
+    return panes.view.window(window)
