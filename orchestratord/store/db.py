@@ -230,6 +230,11 @@ class Store:
             schema=self._schema,
         )
 
+    @property
+    def unclean(self) -> bool:
+        """Whether the daemon before this one ended without closing the store."""
+        return self._home.unclean
+
     async def backup(self, to: Path) -> None:
         """Copy the database, as of now, to a file; it appears whole and checked or not at all.
 

@@ -59,20 +59,21 @@ class Birth:
 def held(argv: Sequence[str], note: Path) -> Sequence[str]:
     """Return the argv of a holder that starts a program and outlives it.
 
-    tmux may drop the last output of its own child (1 to 3.5 % of short panes, even
-    with a pipe): once SIGCHLD has come, it takes a pty whose bytes are still on
-    their way in the kernel (FIONREAD is 0) for read out. So the program is not tmux's child but that
-    of a ``sleep`` which never collects it. Its end is seen by pidfd, its exact
-    wait status stands in /proc until we let go, even while no daemon runs, and
-    the pty stays open until all was read. ``note`` receives the program's pid.
-    The program starts when its parent has become the sleep, for some shells
-    collect their children at once.
+    tmux may drop the last output of its own child (of 1 to 3.5 % of short panes,
+    even with a pipe): once SIGCHLD has come, it takes a pty whose bytes are still
+    on their way in the kernel (FIONREAD is 0) for read out. So the program is not
+    tmux's child but that of a ``sleep`` which never collects it. Its end is seen
+    by pidfd, its exact wait status stands in /proc until we let go, even while no
+    daemon runs, and the pty stays open until all was read. ``note`` receives the
+    program's pid. Under a shell that collects its children at once (not dash or
+    ash) the program starts only when its parent has become the sleep.
     """
     return ("/bin/sh", "-c", _HOLDER, str(note), *argv)
 
 
 _HOLDER = """exec 3<&0
-{ until read -r c </proc/$$/comm && [ "$c" = sleep ]; do :; done
+{ while [ "$BASH_VERSION$KSH_VERSION$ZSH_VERSION" ]; do
+read -r c </proc/$$/comm; [ "$c" != sleep ] || break; done
 exec env --default-signal=INT,QUIT -- "$@"; } <&3 3<&- &
 umask 077; echo $! >"$0"; trap '' INT QUIT TSTP; exec sleep 2147483647 3<&-"""
 

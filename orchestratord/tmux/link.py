@@ -39,11 +39,11 @@ _RETRY = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds before each new attempt to connect; the last repeats."""
 
 _WAKE = "orch_wake"
-_HOOKS = ("window-layout-changed", "pane-died", "client-attached", "client-detached")
-_HOOK_INDEX = 7717
+HOOKS = ("window-layout-changed", "pane-died", "client-attached", "client-detached")
+HOOK_INDEX = 7717
 """Our place in each hook's array, so that hooks of a human's are left alone."""
 
-_OPTIONS = (
+OPTIONS = (
     ("-s", "exit-empty", "off"),
     ("-s", "message-limit", "0"),  # else show-messages shows every payload
     ("-s", "set-clipboard", "off"),  # OSC 52 from a pane must not reach a human's clipboard
@@ -246,9 +246,9 @@ class Link:
             )
         stamp = row.uuid or str(uuid.uuid4())
         lines = [command("set-option", "-s", "--", "@orch_server", quote(stamp))]
-        lines += [command("set-option", w, "--", n, quote(v)) for w, n, v in _OPTIONS]
+        lines += [command("set-option", w, "--", n, quote(v)) for w, n, v in OPTIONS]
         wake = quote(f"wait-for -S {_WAKE}")
-        lines += [command("set-hook", "-g", "--", f"{h}[{_HOOK_INDEX}]", wake) for h in _HOOKS]
+        lines += [command("set-hook", "-g", "--", f"{h}[{HOOK_INDEX}]", wake) for h in HOOKS]
         await client.request(sequence(lines), what="options", deadline=DEADLINE)
         process = identify(row.pid)
         if process is None:

@@ -9,6 +9,7 @@ unknown. The only writer is the task in here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +25,10 @@ log = Log("tmux.mirror")
 
 SAFETY_INTERVAL = 10.0
 """Seconds between listings that nothing asked for; everything known is pushed."""
+
+CALM = 0.03
+"""Seconds between a hint and the listing: a change comes with several hints, and whoever
+caused it through us should have the answer before tmux is kept busy. ``refresh`` does not wait."""
 
 SHORTEST_PAUSE = 0.01
 DUTY = 10
@@ -54,6 +59,7 @@ class Mirror:
         self._clock = clock
         self._sent = 0
         self._poked = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._newer: asyncio.Future[Snapshot] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -73,6 +79,7 @@ class Mirror:
             if self._newer is None:
                 self._newer = asyncio.get_running_loop().create_future()
             self._poked.set()
+            self._urgent.set()
             await asyncio.shield(self._newer)
         return self.snapshot
 
@@ -88,13 +95,15 @@ class Mirror:
 
     async def _follow(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAFETY_INTERVAL):
                     await self._poked.wait()
-            except TimeoutError:
-                pass
             await self._link.connected()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM):
+                    await self._urgent.wait()
             self._poked.clear()
+            self._urgent.clear()
             began = self._clock.monotonic()
             try:
                 snapshot = await self._list()

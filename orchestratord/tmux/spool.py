@@ -18,14 +18,14 @@ import os
 import re
 import secrets
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from orchestratord.clock import Clock
 from orchestratord.log import Log
 from orchestratord.tmux.command import Word, quote
 from orchestratord.tmux.inotify import CLOSE_WRITE, Inotify
-from orchestratord.tmux.stream import CREDIT, Cursor, Listener, Slice, Stream, Tap
+from orchestratord.tmux.stream import CHUNK, CREDIT, Cursor, Listener, Slice, Stream, Tap
 
 log = Log("tmux.spool")
 
@@ -52,6 +52,7 @@ class Spool:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._behind: set[str] = set()
+        self._followers: dict[str, set[asyncio.Event]] = {}
         self._inotify: Inotify | None = None
 
     def start(self) -> None:
@@ -79,14 +80,18 @@ class Spool:
         shell = f"umask 077; trap '' XFSZ; ulimit -S -f {blocks}; exec cat >>{file}$$"
         return quote(shell.replace("#", "##").replace("%", "%%"))
 
-    def expect(self, pane: str, epoch: int) -> Stream:
-        """Begin an epoch of a pane's output; its file is there, or its copier makes it soon."""
+    def expect(self, pane: str, epoch: int, *, fresh: bool = False) -> Stream:
+        """Begin an epoch of a pane's output; its file is there, or its copier makes it soon.
+
+        ``fresh`` says that the copier was not started yet.
+        """
         old = self._streams.get(pane)
         if old is not None:
             old.release()
         stream = Stream(self.directory, pane, epoch, self._clock, old.taps if old else [])
         self._streams[pane] = stream
-        for file in self.directory.glob(f"{pane}.{epoch}.*"):
+        self._tell_followers(pane)
+        for file in () if fresh else self.directory.glob(f"{pane}.{epoch}.*"):
             self._noticed(file.name, 0)
         return stream
 
@@ -116,6 +121,40 @@ class Spool:
         self._turn(stream)
         taps = stream.taps
         return lambda: taps.remove(tap) if tap in taps else None
+
+    async def follow(self, pane: str, at: Cursor) -> AsyncIterator[Slice]:
+        """Yield what a pane writes from the cursor on, until it has ended and all was read.
+
+        A reader that takes its time holds up nobody; what is freed meanwhile
+        shows as a gap.
+        """
+        grown = asyncio.Event()
+        waiting = self._followers.setdefault(pane, set())
+        waiting.add(grown)
+        try:
+            while (stream := self._streams.get(pane)) is not None:
+                grown.clear()
+                part = stream.read(at, CHUNK)
+                at = part.next
+                if part.data or part.gap:
+                    yield part
+                elif stream.finished:
+                    return
+                else:
+                    await grown.wait()
+        finally:
+            waiting.discard(grown)
+
+    def finish(self, pane: str) -> None:
+        """Say that a pane has ended: its stream has no more to come."""
+        stream = self._streams.get(pane)
+        if stream is not None:
+            stream.finished = True
+            self._tell_followers(pane)
+
+    def _tell_followers(self, pane: str) -> None:
+        for grown in self._followers.get(pane, ()):
+            grown.set()
 
     async def drain(self, pane: str, tty: str) -> bool:
         """Wait until all that was written to a held pane's terminal is in its file.
@@ -185,6 +224,8 @@ class Spool:
         stream = self._streams.pop(pane, None)
         if stream is not None:
             stream.release()
+        self._tell_followers(pane)
+        self._followers.pop(pane, None)
         for file in self.directory.glob(f"{pane}.*"):
             file.unlink(missing_ok=True)
 
@@ -222,6 +263,7 @@ class Spool:
             self.on_broken(stream.pane)
         if stream.end > before:
             self.on_grown(stream.pane)
+            self._tell_followers(stream.pane)
             self._turn(stream)
 
     def _turn(self, stream: Stream) -> None:

@@ -89,6 +89,7 @@ class Stream:
         self.copier = 0
         self.closed = False
         self.sealed: int | None = None
+        self.finished = False
         self.taps = taps
         self.last_output: float | None = None
         self._directory = directory

@@ -175,7 +175,7 @@ class Creation:
         pane.environment_names = sorted({*pane.environment_names, *env})
         pane.epoch += 1
         pane.incarnation += 1
-        self._spool.expect(pane.id, pane.epoch)
+        self._spool.expect(pane.id, pane.epoch, fresh=True)
         made = self._birth(pane, env)
         bodies = await self._link.request(
             *birth.respawn(made, of=pane.place.pane), what="respawn-pane"
@@ -305,7 +305,7 @@ class Creation:
             text = msgspec.json.encode(intent).decode()
             await self._store.commit([Statement(_SAVE_INTENT, (pane.id, text))], sync=False)
             failpoint("create.after_intent")
-            self._spool.expect(pane.id, pane.epoch)
+            self._spool.expect(pane.id, pane.epoch, fresh=True)
             try:
                 bodies = await self._link.request(*lines, what=f"the creation of {pane.id}")
             except TmuxGone:

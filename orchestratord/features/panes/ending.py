@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -38,7 +38,14 @@ from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import command, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import Process, read_stat, sweep
+from orchestratord.tmux.process import (
+    Process,
+    Stat,
+    children,
+    identify,
+    in_session,
+    read_stat,
+)
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 
@@ -237,6 +244,7 @@ class Endings:
             told = PaneKilled(**common, by=by, status=status, signal=pane.exit.signal)
         else:
             told = PaneExited(**common, status=status, signal=pane.exit.signal)
+        self._spool.finish(pane.id)
         await self.write([save(pane)], [told])
         if not pane.keep:
             await self.close(pane, None)
@@ -259,6 +267,7 @@ class Endings:
         told: Fact = PaneLost(session=pane.session, pane=pane.id, reason=reason)
         if by is not None:
             told = PaneKilled(session=pane.session, pane=pane.id, by=by, status=None, signal=None)
+        self._spool.finish(pane.id)
         self._later(self.write([save(pane)], [told]))
         self.left(pane)
 
@@ -330,8 +339,10 @@ class Endings:
         self.asked_for(pane, by)
         deadline = self._clock.monotonic() + grace + 5
         escaped: dict[int, Process] = {}
+        again = min(grace / 4, 0.1)  # bash loses a hangup that meets the end of its child
         for number, wait in (
-            (signal.SIGHUP, grace / 2), (signal.SIGTERM, grace / 2), (signal.SIGKILL, 5.0),
+            (signal.SIGHUP, again), (signal.SIGHUP, grace / 2 - again),
+            (signal.SIGTERM, grace / 2), (signal.SIGKILL, 5.0),
         ):  # fmt: skip
             escaped |= self._signal_all(pane, number)
             if await self._ended(pane, min(wait, deadline - self._clock.monotonic())):
@@ -344,21 +355,15 @@ class Endings:
         if not holder.alive():
             self.begin(pane)
             return {}
-        table = sweep()
-        family = {holder.pid}
-        grown = True
-        while grown:
-            more = {s.pid for s in table.values() if s.parent in family} - family
-            family |= more
-            grown = bool(more)
-        members = {s.pid for s in table.values() if s.session == holder.pid}
-        for pid in members - ({holder.pid} if pane.program else set()):
-            process = Process(pid, table[pid].started)
+        members = in_session(holder.pid)
+        for stat in members.values():
+            if stat.pid == holder.pid and pane.program is not None:
+                continue  # the holder must outlive its program
+            process = Process(stat.pid, stat.started)
             process.send(number)
             if number == signal.SIGHUP:
                 process.send(signal.SIGCONT)  # a stopped process gets nothing but KILL and CONT
-        outside = family - members
-        return {pid: Process(pid, table[pid].started) for pid in outside}
+        return _escaped(members)
 
     async def _ended(self, pane: PaneRecord, seconds: float) -> bool:
         until = self._clock.monotonic() + seconds
@@ -373,6 +378,20 @@ class Endings:
             else:
                 await asyncio.sleep(min(left, 0.001))
         return True
+
+
+def _escaped(members: Mapping[int, Stat]) -> dict[int, Process]:
+    """Return the descendants of a session's processes that have left the session."""
+    out: dict[int, Process] = {}
+    families = list(members)
+    while families:
+        for child in children(families.pop()):
+            if child in members or child in out:
+                continue
+            if (process := identify(child)) is not None:
+                out[child] = process
+                families.append(child)
+    return out
 
 
 def _current() -> asyncio.Task[object] | None:

@@ -16,8 +16,7 @@ from orchestratord.errors import FailedPrecondition, InvalidArgument
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.tmux.command import command, quote, send_bytes, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import Process, read_stat, sweep
-from orchestratord.tmux.spool import Spool
+from orchestratord.tmux.process import Process, in_session, read_stat
 
 MAX_TEXT = 1 << 20
 CANONICAL_LINE = 4095
@@ -102,16 +101,14 @@ def check_key(key: str) -> None:
 class Keyboard:
     """Types into panes. Keeps no state."""
 
-    def __init__(self, link: Link, spool: Spool) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._spool = spool
 
     async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
         """Press keys by their names, all or none."""
         for key in keys:
             check_key(key)
-        # A lone ";" would end the command, whatever the quoting: as a byte it cannot.
-        words = [_key_word(key) for key in keys]
+        words = [quote(key) for key in keys]
         for at in range(0, len(words), 500):
             line = command("send-keys", "-t", target(pane.place.pane), "--", *words[at : at + 500])
             await self._link.request(line, what="keys")
@@ -138,15 +135,8 @@ class Keyboard:
         if stat is None or stat.started != leader.started:
             return []
         group = stat.foreground if stat.foreground > 0 else leader.pid
-        table = sweep()
-        members = [
-            s for s in table.values() if s.group == group and s.session == pane.place.process.pid
-        ]
+        members = [s for s in in_session(pane.place.process.pid).values() if s.group == group]
         holder = pane.place.process.pid if pane.program else 0
         return [
             s.pid for s in members if s.pid != holder and Process(s.pid, s.started).send(number)
         ]
-
-
-def _key_word(key: str) -> bytes:
-    return quote("\\;" if key == ";" else key)

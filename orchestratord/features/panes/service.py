@@ -31,6 +31,7 @@ from orchestratord.features.panes.fact import (
     SessionRenamed,
 )
 from orchestratord.features.panes.keyboard import Keyboard
+from orchestratord.features.panes.output import Output
 from orchestratord.features.panes.reconcile import Differences, compare
 from orchestratord.features.panes.record import (
     Intent,
@@ -77,7 +78,8 @@ class Panes:
         self.endings = Endings(self.registry, link, spool, store, clock)
         self.view = View(self.registry, mirror, spool, clock)
         self.arrangement = Arrangement(self.registry, link, mirror, store, clock)
-        self.keyboard = Keyboard(link, spool)
+        self.keyboard = Keyboard(link)
+        self.output = Output(link, spool, clock)
         self.foreign = 0
         self.creation.on_born = self.endings.watch
         self._intents: dict[str, Intent] = {}
@@ -361,7 +363,7 @@ class Panes:
         note = self.spool.note(pane_id, pane.epoch - 1)
         if note.exists():
             note.rename(self.spool.note(pane_id, pane.epoch))
-        fresh = self.spool.expect(pane_id, pane.epoch)
+        fresh = self.spool.expect(pane_id, pane.epoch, fresh=True)
         where = target(pane.place.pane)
         pipe = command("pipe-pane", "-O", "-t", where, self.spool.pipe(pane_id, pane.epoch))
         gap = OutputGap(

@@ -146,6 +146,10 @@ class View:
         pid = pane.program.pid if pane.program else pane.place.process.pid
         stat = read_stat(pid)
         front = stat.foreground if stat is not None and stat.foreground > 0 else pid
+        if (
+            front == pane.place.process.pid
+        ):  # the holder's group is the program's, until it makes one
+            front = pid
         foreground = cwd = None
         try:
             with open(f"/proc/{front}/comm", "rb") as file:  # noqa: PTH123

@@ -1,0 +1,177 @@
+"""What panes show and have written: captures of the screen, reads of the stream.
+
+A capture is what a person would see, rendered by tmux. A read is what the
+program wrote, from the pane's file; its cursors stay good while the bytes are
+kept, also over restarts of the daemon. The two are never mixed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
+
+from orchestratord.clock import Clock
+from orchestratord.features.panes.asciicast import asciicast
+from orchestratord.features.panes.fault import BadCursor
+from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.panes.text import Plain, plain
+from orchestratord.tmux.command import command, target
+from orchestratord.tmux.link import Link
+from orchestratord.tmux.reply import PaneRow
+from orchestratord.tmux.spool import Spool
+from orchestratord.tmux.stream import Cursor, Stream
+
+SEARCHED = 1 << 20
+"""Bytes at the end of a pane's output that a search looks at."""
+
+_INCOMPLETE = 64
+"""Bytes: an escape sequence that has not ended within these is not waited for."""
+
+
+class Text(NamedTuple):
+    """A piece of output. ``gap`` says that what should come before it is gone."""
+
+    text: str
+    cursor: Cursor
+    gap: bool
+
+
+class Screen(NamedTuple):
+    """A pane as a person sees it."""
+
+    text: str
+    row: PaneRow
+
+
+class Output:
+    """Reads what panes wrote. Keeps no state."""
+
+    def __init__(self, link: Link, spool: Spool, clock: Clock) -> None:
+        self._link = link
+        self._spool = spool
+        self._clock = clock
+
+    async def capture(
+        self, pane: PaneRecord, *, history: bool, lines: int | None, escapes: bool, join: bool
+    ) -> Screen:
+        """Return the screen, with the history before it if asked, or its last lines."""
+        words = ["capture-pane", "-p", *(["-e"] if escapes else []), *(["-J"] if join else [])]
+        if history:
+            words += ["-S", "-"]
+        elif lines is not None:
+            words += ["-S", f"-{lines}"]
+        ask = command(*words, "-t", target(pane.place.pane))
+        bodies = await self._link.request(ask, what="a capture", opaque=True)
+        shown = [line.decode("utf-8", "replace") for line in bodies[0]]
+        while shown and not shown[-1].strip():
+            shown.pop()
+        if lines is not None:
+            shown = shown[len(shown) - min(lines, len(shown)) :]
+        look = command("display-message", "-p", "-t", target(pane.place.pane), "--", PaneRow.FORMAT)
+        bodies = await self._link.request(look, what="a look at a pane")
+        return Screen("\n".join(shown), PaneRow.parse(bodies[0][0]))
+
+    def cursor(self, pane: PaneRecord, text: str | None) -> Cursor:
+        """Read a caller's cursor; None means the oldest byte that is kept."""
+        if text is None:
+            stream = self._stream(pane)
+            return Cursor(stream.epoch, stream.start)
+        found = Cursor.parse(text)
+        if found is None:
+            raise BadCursor(cursor=text[:40])
+        return found
+
+    def end(self, pane: PaneRecord) -> Cursor:
+        """Return the cursor behind the last byte."""
+        return self._stream(pane).cursor
+
+    def read(self, pane: PaneRecord, since: Cursor, limit: int) -> Text:
+        """Return output from a cursor on, as plain text.
+
+        Stops before a character, an escape sequence or, if there is more, a
+        line that is not complete, so that the next read begins where it makes
+        sense.
+        """
+        stream = self._stream(pane)
+        stream.look()
+        part = stream.read(since, limit)
+        data = part.data
+        cut = _complete(data, more=part.next < stream.cursor, final=stream.finished)
+        cursor = Cursor(part.next.epoch, part.next.offset - (len(data) - cut))
+        return Text(plain(data[:cut]), cursor, part.gap)
+
+    def read_raw(self, pane: PaneRecord, since: Cursor, limit: int) -> Text:
+        """Return output from a cursor on, byte for byte, as base64."""
+        stream = self._stream(pane)
+        stream.look()
+        part = stream.read(since, limit)
+        return Text(base64.b64encode(part.data).decode(), part.next, part.gap)
+
+    async def tail(self, pane: PaneRecord, since: Cursor, raw: bool) -> AsyncIterator[Text]:
+        """Yield output as it is written, until the pane has ended."""
+        reader = Plain()
+        async for part in self._spool.follow(pane.id, since):
+            if part.gap:
+                reader = Plain()
+            text = base64.b64encode(part.data).decode() if raw else reader.feed(part.data)
+            if text or part.gap:
+                yield Text(text, part.next, part.gap)
+        rest = "" if raw else reader.pending
+        if rest:
+            yield Text(rest, self.end(pane), False)
+
+    def lines(self, pane: PaneRecord, count: int | None) -> list[str]:
+        """Return the last lines that a pane wrote, of those that are kept."""
+        stream = self._stream(pane)
+        stream.look()
+        lines = plain(stream.tail(SEARCHED)).split("\n")
+        if lines and not lines[-1]:
+            lines.pop()
+        return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
+
+    def record(self, pane: PaneRecord) -> Iterator[str]:
+        """Return all output that is kept as the lines of an asciicast v2."""
+        stream = self._stream(pane)
+        stream.look()
+        timed = stream.timed()
+        started = timed[0][0] if timed else self._clock.now().timestamp()
+        return asciicast(
+            width=pane.width or 80, height=pane.height or 24, title=pane.name or pane.id,
+            started_at=started, chunks=timed,
+        )  # fmt: skip
+
+    def _stream(self, pane: PaneRecord) -> Stream:
+        return self._spool.get(pane.id) or self._spool.expect(pane.id, pane.epoch)
+
+
+def _complete(data: bytes, *, more: bool, final: bool) -> int:
+    """Return how much of the data makes sense by itself."""
+    if more:
+        line_end = data.rfind(b"\n") + 1
+        if line_end:
+            return line_end
+    if final and not more:
+        return len(data)
+    end = len(data)
+    escape = data.rfind(b"\x1b", max(0, end - _INCOMPLETE))
+    if escape >= 0 and not _ended(data[escape:]):
+        end = escape
+    for back in range(1, min(4, end) + 1):
+        byte = data[end - back]
+        if byte & 0xC0 == 0x80:
+            continue
+        need = 2 if byte & 0xE0 == 0xC0 else 3 if byte & 0xF0 == 0xE0 else 4 if byte >= 0xF0 else 1
+        return end - back if need > back else end
+    return end
+
+
+def _ended(sequence: bytes) -> bool:
+    """Whether an escape sequence at the end of a read is whole."""
+    if len(sequence) < 2:
+        return False
+    if sequence[1:2] == b"[":
+        return any(0x40 <= byte <= 0x7E for byte in sequence[2:])
+    if sequence[1:2] in (b"]", b"P", b"_", b"^", b"X"):
+        return b"\x07" in sequence or b"\x1b\\" in sequence[1:]
+    return len(sequence) >= 3 or not 0x20 <= sequence[1] <= 0x2F

@@ -1,0 +1,1 @@
+"""The methods about the daemon itself, and those about events."""
