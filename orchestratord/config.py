@@ -216,7 +216,8 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Configuration:
         if setting.key in flags:
             given[setting.key] = flags[setting.key], "flag"
     defaults = default_values(environ)
-    values, origins = dict(defaults), dict[str, Origin].fromkeys(defaults, "default")
+    values = dict(defaults)
+    origins: dict[str, Origin] = dict.fromkeys(defaults, "default")
     named = given.get("config")
     file = Path(defaults["config"] if named is None else _read("config", *named))
     for key, value in _from_file(file, must_exist=named is not None).items():

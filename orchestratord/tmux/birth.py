@@ -65,17 +65,17 @@ def held(argv: Sequence[str], note: Path) -> Sequence[str]:
     tmux's child but that of a ``sleep`` which never collects it. Its end is seen
     by pidfd, its exact wait status stands in /proc until we let go, even while no
     daemon runs, and the pty stays open until all was read. ``note`` receives the
-    program's pid. Under a shell that collects its children at once (not dash or
-    ash) the program starts only when its parent has become the sleep.
+    program's pid. The program starts only when its parent has become the sleep,
+    for a shell may collect its children at any moment.
     """
     return ("/bin/sh", "-c", _HOLDER, str(note), *argv)
 
 
-_HOLDER = """exec 3<&0
-{ while [ "$BASH_VERSION$KSH_VERSION$ZSH_VERSION" ]; do
-read -r c </proc/$$/comm; [ "$c" != sleep ] || break; done
-exec env --default-signal=INT,QUIT -- "$@"; } <&3 3<&- &
-umask 077; echo $! >"$0"; trap '' INT QUIT TSTP; exec sleep 2147483647 3<&-"""
+_HOLDER = """trap '' INT QUIT TSTP; exec 3<&0
+{ read -r pid rest </proc/self/stat; echo "$pid" >"$0"
+until read -r name </proc/$$/comm && [ "$name" = sleep ]; do :; done
+exec env --default-signal=INT,QUIT,TSTP -- "$@"; } <&3 3<&- &
+exec sleep 2147483647 3<&-"""
 
 
 def _window_stamp(window: str, where: Sequence[Word] = ()) -> list[bytes]:

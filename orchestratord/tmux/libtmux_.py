@@ -17,9 +17,9 @@ from typing import Any
 
 import libtmux
 from libtmux.common import tmux_cmd
-from libtmux.neo import FIELD_VERSION
+from libtmux.neo import FIELD_VERSION, get_output_format
 
-from orchestratord.errors import Fault, PermissionDenied, TmuxRefused
+from orchestratord.errors import PermissionDenied, TmuxRefused
 from orchestratord.tmux.command import command, quote
 from orchestratord.tmux.link import DEADLINE, Link
 from orchestratord.tmux.reply import PaneRow, SessionRow, WindowRow
@@ -73,8 +73,6 @@ class LinkedServer(libtmux.Server):
 
 def unknown_formats(version: str) -> list[str]:
     """Return the formats of our listings that a tmux of that version leaves empty."""
-    from libtmux.neo import get_output_format
-
     words = b" ".join((PaneRow.FORMAT, WindowRow.FORMAT, SessionRow.FORMAT))
     known, _ = get_output_format("list-panes", version)
     used = _TOKEN.findall(unquoted(words))
@@ -84,6 +82,3 @@ def unknown_formats(version: str) -> list[str]:
 def unquoted(words: bytes) -> str:
     """Return command words with their octal escapes resolved."""
     return re.sub(rb"\\([0-7]{3})", lambda m: bytes((int(m[1], 8),)), words).decode()
-
-
-__all__ = ["Done", "Fault", "LinkedServer", "NotThisWay", "unknown_formats"]

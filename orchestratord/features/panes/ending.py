@@ -170,7 +170,10 @@ class Endings:
             return
         stat = read_stat(pid)
         if stat is None or stat.parent != pane.place.process.pid:
-            return  # the holder itself is gone, which its own watch says
+            if pane.place.process.alive():  # else its own watch says so
+                log.error("a program was collected by its holder", pane=pane.id)
+                self._later(self.conclude(pane, None, None))
+            return
         pane.program = Process(pid, stat.started)
         self._watches[pane_id].append(Watch(pane.program, lambda: self.begin(pane)))
 

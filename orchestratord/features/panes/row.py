@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 COLUMNS = 1000
@@ -27,7 +27,7 @@ _NARROW = (
 )
 """Ranges of one column a character: Latin, punctuation, arrows, boxes, blocks, braille."""
 
-_PIECE = re.compile(f"[{_NARROW}]+|[^{_NARROW}]")
+_PIECE = re.compile(f"([{_NARROW}]+)|(\t)|([^\t{_NARROW}])")
 
 
 class Row:
@@ -85,8 +85,155 @@ class Row:
                 self._write(parts[at + 1])
 
     def _write(self, text: str) -> None:
-        for piece in (text,) if text.isascii() and "\t" not in text else _PIECE.findall(text):
-            if piece == "\t":
+        if text.isascii() and "\t" not in text:
+            self._write_narrow(text)
+            return
+        for narrow, tab, other in _PIECE.findall(text):
+            if narrow:
+                self._write_narrow(narrow)
+            elif tab:
                 self._tab()
-            elif len(piece) > 1 or not (width := _width(piece)):
-                ...
+            elif width := _width(other):
+                self._make_room(width)
+                self._put([other, *[""] * (width - 1)])
+            else:
+                self._mark(other)
+
+    def _write_narrow(self, text: str) -> None:
+        start = 0
+        while start < len(text):
+            self._make_room(1)
+            part = text[start : start + self._columns - self._column]
+            self._put(part)
+            start += len(part)
+
+    def _tab(self) -> None:
+        """Move over what is there; at the end of the row a tab is text."""
+        if self._column < len(self._cells):
+            self._go(self._column + _TAB - self._column % _TAB)
+        else:
+            self._make_room(1)
+            room = self._columns - self._column
+            self._put(["\t", *[""] * (min(_TAB - self._column % _TAB, room) - 1)])
+
+    def _mark(self, mark: str) -> None:
+        """Add a character without width to the one before it."""
+        cells, at = self._cells, self._column - 1
+        while 0 < at < len(cells) and not cells[at]:
+            at -= 1
+        if 0 <= at < len(cells) and len(cells[at]) < _MARKS:
+            cells[at] += mark
+        else:
+            self._write_narrow(mark)
+
+    def _make_room(self, width: int) -> None:
+        """Wrap if the next character does not fit into the row."""
+        if self._column + width <= self._columns:
+            return
+        row = "".join(self._cells)
+        self._above.append(row)
+        self._length += len(row)
+        self._cells.clear()
+        self._column = 0
+        if self._length >= LONGEST_LINE:
+            self.end()
+
+    def _put(self, new: Sequence[str]) -> None:
+        cells, at = self._cells, self._column
+        self._column = end = at + len(new)
+        if at < len(cells):
+            self._drawn_over = True
+            self._part(at)
+            self._part(end)
+        elif at > len(cells):
+            cells += [" "] * (at - len(cells))
+        cells[at:end] = new
+
+    def _part(self, at: int) -> None:
+        """Make blanks of a wide character or tab that has cells on both sides of a column."""
+        cells = self._cells
+        if at >= len(cells) or cells[at]:
+            return
+        start = end = at
+        while start > 0 and not cells[start]:
+            start -= 1
+        while end < len(cells) and not cells[end]:
+            end += 1
+        cells[start:end] = " " * (end - start)
+
+    def _move(self, move: str) -> None:
+        kind = move[-1]
+        first, _, rest = move[2:-1].partition(";")
+        number = int(first or 0)
+        count = number or 1
+        match kind:
+            case "\r":
+                self._column = 0
+            case "\b":
+                self._go(self._column - len(move))
+            case "K" | "J":
+                self._erase(number)
+            case "P" | "@" | "X":
+                self._edit(kind, count)
+            case "C" | "a":
+                self._go(self._column + count)
+            case "D":
+                self._go(self._column - count)
+            case "G" | "`":
+                self._go(count - 1)
+            case "H" | "f":
+                self._leave()
+                self._go(int(rest.partition(";")[0] or 1) - 1)
+            case "E" | "F":
+                self._leave()
+                self._go(0)
+            case _:  # A, B and d keep the column
+                self._leave()
+
+    def _go(self, column: int) -> None:
+        self._column = max(0, min(column, self._columns - 1))
+
+    def _leave(self) -> None:
+        """Go to another row: a line that shows something has ended, a blank one never was."""
+        column = self._column
+        if self.text().strip():
+            self.end()
+        else:
+            self.reset()
+        self._column = column
+
+    def _erase(self, part: int) -> None:
+        """Erase from the column (0), up to it (1), or the row (2)."""
+        at = self._column
+        if part == 0:
+            self._part(at)
+            del self._cells[at:]
+        elif part == 1:
+            self._column = 0
+            self._edit("X", at + 1)
+            self._column = at
+        elif part == 2:
+            self._cells.clear()
+
+    def _edit(self, kind: str, count: int) -> None:
+        """Blank (X), delete (P) or make room for (@) that many cells at the column."""
+        cells, at = self._cells, self._column
+        end = min(at + count, len(cells))
+        if at >= end:
+            return
+        self._drawn_over = True
+        self._part(at)
+        if kind == "@":
+            cells[at:at] = " " * min(count, self._columns - at)
+            del cells[self._columns :]
+            return
+        self._part(end)
+        cells[at:end] = " " * (end - at) if kind == "X" else ""
+
+
+@lru_cache(maxsize=4096)
+def _width(character: str) -> int:
+    """Return the columns of a character, as wcwidth does, near enough."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") or "\u1160" <= character <= "\u11ff":
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

@@ -12,7 +12,7 @@ import resource
 import shutil
 import sqlite3
 import stat
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from orchestratord.errors import Fault
 from orchestratord.features.system.model import Check
 from orchestratord.store import backup
 from orchestratord.store.db import Store
-from orchestratord.tmux.link import HOOK_INDEX, HOOKS, OPTIONS, Link
+from orchestratord.tmux.link import Link, State
 
 FEW_FILES = 4096
 LITTLE_SPACE = 512 << 20
@@ -45,7 +45,14 @@ async def examine(settings: Settings, store: Store, link: Link) -> list[Check]:
         ("inotify", inotify),
         ("systemd", units),
     ]
-    checks = [await tmux(link), *await server(link), writable(store), await clock(store)]
+    checks = [connection(link)]
+    if link.server is not None and checks[0].verdict == "ok":
+        # imports libtmux, which a daemon that nobody doctors never does
+        from orchestratord.features.system import tmux_check
+
+        looks = tmux_check.checks(link, link.server)
+        checks += [await _guarded(name, asyncio.to_thread(look)) for name, look in looks]
+    checks += [writable(store), await clock(store)]
     for name, look in blocking:
         checks.append(await _guarded(name, asyncio.to_thread(look)))
     return checks
@@ -58,71 +65,14 @@ async def _guarded(name: str, check: Awaitable[Check]) -> Check:
         return Check(check=name, verdict="fail", detail=str(error))
 
 
-async def tmux(link: Link) -> Check:
-    """Look at the connection and at the version."""
-    server = link.server
-    if server is None or link.state.value != "connected":
+def connection(link: Link) -> Check:
+    """Look at the connection to tmux."""
+    if link.server is None or link.state is not State.CONNECTED:
         detail = f"not connected: {link.trouble or 'connecting'}"
-        return Check(
-            check="tmux", verdict="fail", detail=detail, remedy="the log says why; it is retried"
-        )
-    from orchestratord.tmux.libtmux_ import unknown_formats
-
-    detail = f"{server.version}, pid {server.process.pid}, at {link.socket}"
-    lacking = await asyncio.to_thread(unknown_formats, server.version)
-    if lacking:
-        detail += f"; it does not tell {', '.join(lacking)}"
-        return Check(check="tmux", verdict="warn", detail=detail, remedy="install a newer tmux")
+        remedy = "it is tried again every second; see that tmux can be started"
+        return Check(check="tmux", verdict="fail", detail=detail, remedy=remedy)
+    detail = f"{link.server.version}, pid {link.server.process.pid}, at {link.socket}"
     return Check(check="tmux", verdict="ok", detail=detail)
-
-
-async def server(link: Link) -> list[Check]:
-    """Compare the server's options and hooks with what the link set."""
-    if link.server is None or link.state.value != "connected":
-        return []
-    from orchestratord.tmux.libtmux_ import LinkedServer
-
-    linked = LinkedServer(link)
-
-    def options() -> Check:
-        return _compared("tmux options", _changed_options(linked))
-
-    def hooks() -> Check:
-        return _compared("tmux hooks", _lost_hooks(linked))
-
-    return [
-        await _guarded("tmux options", asyncio.to_thread(options)),
-        await _guarded("tmux hooks", asyncio.to_thread(hooks)),
-    ]
-
-
-def _changed_options(linked: LinkedServer) -> Iterator[str]:
-    for scope, name, wanted in OPTIONS:
-        shown = linked.cmd("show-options", f"{scope}v", name)
-        if shown.returncode:  # an option that this version does not have
-            continue
-        found = "\n".join(shown.stdout)
-        if found != wanted:
-            yield f"{name} is {found!r}, not {wanted!r}"
-
-
-def _lost_hooks(linked: LinkedServer) -> Iterator[str]:
-    for hook in HOOKS:
-        name = f"{hook}[{HOOK_INDEX}]"
-        if not any("wait-for" in line for line in linked.cmd("show-hooks", "-g", name).stdout):
-            yield f"{name} is not set"
-
-
-def _compared(name: str, differing: Iterator[str]) -> Check:
-    found = list(differing)
-    if not found:
-        return Check(check=name, verdict="ok", detail="as they were set")
-    return Check(
-        check=name,
-        verdict="warn",
-        detail="; ".join(found),
-        remedy="somebody changed them; a restart of the daemon sets them again",
-    )
 
 
 def writable(store: Store) -> Check:
@@ -160,7 +110,10 @@ def directory(name: str, path: Path) -> Check:
         return Check(check=name, verdict="fail", detail=f"{path} is no directory of ours")
     if found.st_mode & 0o077:
         return Check(
-            check=name, verdict="fail", detail=f"{path} is open to others", remedy=f"chmod 700 {path}"
+            check=name,
+            verdict="fail",
+            detail=f"{path} is open to others",
+            remedy=f"chmod 700 {path}",
         )
     return Check(check=name, verdict="ok", detail=str(path))
 
@@ -184,8 +137,12 @@ def space(path: Path) -> Check:
     detail = f"{free >> 20} MiB are free at {path}"
     if free >= LITTLE_SPACE:
         return Check(check="disk space", verdict="ok", detail=detail)
-    verdict = "fail" if free < NO_SPACE else "warn"
-    return Check(check="disk space", verdict=verdict, detail=detail, remedy="free some space")
+    return Check(
+        check="disk space",
+        verdict="fail" if free < NO_SPACE else "warn",
+        detail=detail,
+        remedy="free some space",
+    )
 
 
 def descriptors() -> Check:

@@ -35,9 +35,10 @@ _CLAIM = "INSERT INTO receipts (uid, key, method, params_hash, at) VALUES (?, ?,
 _SETTLE = "UPDATE receipts SET ids = ?, whole = ? WHERE uid = ? AND key = ?"
 _RELEASE = "DELETE FROM receipts WHERE uid = ? AND key = ?"
 _FIND = "SELECT method, params_hash, at, ids, whole FROM receipts WHERE uid = ? AND key = ?"
-_EXPIRE = (
-    "DELETE FROM receipts WHERE (uid, key) IN (SELECT uid, key FROM receipts WHERE at < ? LIMIT ?)"  # noqa: E501
-)
+_EXPIRE = """
+DELETE FROM receipts
+WHERE (uid, key) IN (SELECT uid, key FROM receipts WHERE at < ? LIMIT ?)
+"""
 
 log = Log("receipts")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from orchestratord.tmux.link import Link
 EXPIRY = 3600.0
 """Seconds between two looks for receipts that are too old."""
 _PID = os.getpid()
+_OWN_ID = re.compile(r"[ps][1-9][0-9]*\Z", re.ASCII)
 
 log = Log("system")
 
@@ -145,15 +147,15 @@ class System:
                 raise UnknownEventKind(kind=kind)
         return {
             "kinds": kinds,
-            "session": None if session is None else self.session_id(session),
-            "pane": None if pane is None else self.pane_id(pane),
+            "session": _id_of(session, self.session_id),
+            "pane": _id_of(pane, self.pane_id),
         }
 
     def _tmux(self) -> TmuxStatus:
         server = self.link.server
         return TmuxStatus(
             socket=str(self.link.socket),
-            state=self.link.state.value,  # type: ignore[arg-type]  # an enum of those three
+            state=self.link.state.value,
             version=server.version if server else None,
             pid=server.process.pid if server else None,
             server=server.uuid if server else None,
@@ -177,6 +179,11 @@ def _resident(pid: int | None) -> int | None:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:
         return None
+
+
+def _id_of(ref: str | None, resolve: Callable[[str], str]) -> str | None:
+    # an id is taken as it is: what it names may be long gone, its events are not
+    return ref if ref is None or _OWN_ID.match(ref) else resolve(ref)
 
 
 def _plain(value: Any) -> Any:

@@ -47,7 +47,9 @@ def stop(system: System, params: StopDaemon, call: Call) -> Stopped:
     return Stopped(stopping=True, tmux=params.tmux)
 
 
-@method("daemon.reload", mutates=True, admin=True, errors=(BadSetting, UnknownSetting, UnreadableFile))
+@method(
+    "daemon.reload", mutates=True, admin=True, errors=(BadSetting, UnknownSetting, UnreadableFile)
+)
 async def reload(system: System, params: Empty) -> Reloaded:
     """Read the configuration anew; an unusable one changes nothing."""
     return await system.reload()

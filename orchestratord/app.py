@@ -1,0 +1,401 @@
+"""The composition root: the life of the daemon, from settings to the last event.
+
+Start: settings, store, tmux engine, features, socket. Stop, in five seconds at
+most: accept nobody, tell the peers, drain, stop the features, write the last
+event, close the store. tmux keeps running. Engines and features meet only here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+import os
+import pkgutil
+import pwd
+import resource
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from orchestratord import __version__, features, log
+from orchestratord.clock import SystemClock
+from orchestratord.config import Configuration, Settings, home, table
+from orchestratord.errors import FailedPrecondition, Fault
+from orchestratord.events import Bus, Fact
+from orchestratord.features.panes.service import Panes
+from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, DaemonStopped
+from orchestratord.features.system.model import Reloaded
+from orchestratord.features.system.receipts import Ids
+from orchestratord.features.system.service import System
+from orchestratord.rpc.method import Table
+from orchestratord.rpc.notify import Supervisor
+from orchestratord.rpc.policy import Limits
+from orchestratord.rpc.server import Server
+from orchestratord.rpc.socket import Listener, listen
+from orchestratord.store import migrate
+from orchestratord.store.db import Retention, Store
+from orchestratord.tmux.client import TmuxGone
+from orchestratord.tmux.command import command
+from orchestratord.tmux.link import Link, State
+from orchestratord.tmux.mirror import Mirror
+from orchestratord.tmux.spool import Spool
+
+STOP_SECONDS = 5
+"""What stopping may take in all; the steps below have less together."""
+DRAIN_SECONDS = 2.0
+END_TMUX_SECONDS = 1.5
+FEATURE_SECONDS = 0.6
+FACT_SECONDS = 0.3
+"""What the first and the last event wait for a disk that hangs or is full."""
+PROBE_SECONDS = 1.0
+MOST_FILES = 65_536
+"""Enough for a thousand callers and panes; panes inherit it, and some programs loop over all."""
+SWITCH_SECONDS = 0.0005
+"""A loop that never idles lets the store's thread run only this often (Python: 5 ms)."""
+
+_LOGIN = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ")
+_LOGIN_PREFIXES = ("LC_", "XDG_")
+
+_log = log.Log("app")
+
+
+class CannotStart(FailedPrecondition):
+    """The system refused what the daemon needs to start."""
+
+    template = "cannot start: {reason}"
+
+
+class Feature(Protocol):
+    """What the app asks of a feature: to begin, and to end."""
+
+    async def start(self) -> None:
+        """Begin; needs no tmux to be there."""
+        ...
+
+    async def stop(self) -> None:
+        """End, within `FEATURE_SECONDS`."""
+        ...
+
+
+class Stop(NamedTuple):
+    """Why to stop, and whether tmux ends too."""
+
+    reason: str
+    tmux: bool = False
+
+
+async def run(
+    configuration: Configuration,
+    *,
+    sockets: Sequence[socket.socket] = (),
+    supervisor: Supervisor | None = None,
+    reread: Callable[[], Configuration] | None = None,
+    stopping: Callable[[], object] = lambda: None,
+) -> str:
+    """Live until SIGTERM, SIGINT or ``daemon.stop``; return the reason.
+
+    ``sockets`` listen already (socket activation); else one is made. ``reread``
+    gives the configuration anew. ``stopping`` is called once, when stopping
+    begins. Raises a fault if the daemon cannot start, and then holds nothing.
+    """
+    daemon = Daemon(configuration, supervisor or Supervisor({}), reread or (lambda: configuration))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_unhandled)
+    loop.add_signal_handler(signal.SIGTERM, daemon.ask_to_stop, "SIGTERM")
+    loop.add_signal_handler(signal.SIGINT, daemon.ask_to_stop, "SIGINT")
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    asked = Stop("it could not start")
+    try:
+        try:
+            await daemon.start(sockets)
+        except OSError as error:
+            raise CannotStart(reason=str(error)) from error
+        asked = await daemon.asked_to_stop
+        return asked.reason
+    finally:
+        stopping()
+        await daemon.stop(asked)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+class Daemon:
+    """The parts of a running daemon. Made, started and stopped by `run` alone."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        supervisor: Supervisor,
+        reread: Callable[[], Configuration],
+    ) -> None:
+        self.asked_to_stop: asyncio.Future[Stop] = asyncio.get_running_loop().create_future()
+        self._configuration = configuration
+        self._supervisor = supervisor
+        self._reread = reread
+        self._clock = SystemClock()
+        self._bus = Bus(lambda _: _log.error("a listener of events failed"))
+        self._listener: Listener | None = None
+        self._store: Store | None = None
+        self._link: Link | None = None
+        self._system: System | None = None
+        self._panes: Panes | None = None
+        self._started: list[Feature] = []
+        self._server: Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to serve. tmux may come later: what needs it waits, the rest is answered."""
+        settings = self._configuration.settings
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not sockets:  # before there are threads, because it changes the umask for a moment
+            self._listener = listen(settings.socket)
+            sockets = [self._listener.socket]
+        self._store = store = await Store.open(
+            settings.state_dir,
+            migrate.collect(["orchestratord.store", *feature_packages()]),
+            clock=self._clock,
+            bus=self._bus,
+            retention=_retention(settings),
+            max_bytes=settings.store_bytes or None,
+        )
+        parts = self._compose(settings, store)
+        for feature in parts:
+            self._started.append(feature)
+            await feature.start()
+        self._server = server = self._make_server(settings, parts)
+        for listening in sockets:
+            await server.serve(listening)
+        await self._tell(
+            DaemonStarted(version=__version__, pid=os.getpid(), recovered=store.unclean)
+        )
+        self._supervisor.ready(f"serving at {settings.socket}")
+        self._spawn(self._supervisor.watch(self._clock, self._alive))
+        _log.info("serving", version=__version__, socket=str(settings.socket))
+
+    async def stop(self, asked: Stop) -> None:
+        """End in order; what does not end in its time is left behind, and said so."""
+        _log.info("stopping", reason=asked.reason)
+        self._supervisor.stopping()
+        if self._server is not None:
+            await _bounded("callers", DRAIN_SECONDS + 0.2, self._server.drain(DRAIN_SECONDS))
+        for task in self._tasks:
+            task.cancel()
+        if asked.tmux:
+            await _bounded("tmux", END_TMUX_SECONDS, self._end_tmux(asked.reason))
+        for feature in reversed(self._started):
+            await _bounded(type(feature).__name__.lower(), FEATURE_SECONDS, feature.stop())
+        if self._store is not None:
+            if self._server is not None:
+                await self._tell(DaemonStopped(reason=asked.reason))
+            await self._store.close()
+        if self._listener is not None:
+            self._listener.close()
+
+    def ask_to_stop(self, reason: str, tmux: bool = False) -> None:
+        """Stop soon, after what runs now; the first reason counts."""
+        if not self.asked_to_stop.done():
+            self.asked_to_stop.set_result(Stop(reason, tmux))
+
+    def reload_soon(self) -> None:
+        """Reload, as SIGHUP asks; an unusable configuration is logged and changes nothing."""
+
+        async def reload() -> None:
+            try:
+                await self.reload()
+            except Fault as problem:
+                _log.warning("not reloaded", reason=str(problem))
+
+        self._spawn(reload())
+
+    async def reload(self) -> Reloaded:
+        """Take over what of a new configuration can change while the daemon runs."""
+        assert self._system is not None and self._store is not None
+        old, newer = self._system.configuration, self._reread()
+        self._supervisor.reloading()
+        now = self._system.configuration = old.reloaded(newer)
+        log.configure(now.settings.log_level)
+        self._store.retention = _retention(now.settings)
+        differing = old.changed(newer)
+        changed = [key for key in differing if table()[key].reloads]
+        await self._tell(DaemonReloaded(changed=changed))
+        self._supervisor.ready(f"serving at {now.settings.socket}")
+        return Reloaded(changed=changed, restart=[key for key in differing if key not in changed])
+
+    def _compose(self, settings: Settings, store: Store) -> list[Feature]:
+        """Make the engines and the features, and fill the hooks; in the order of the ladder."""
+        environment = login_environment(os.environ)
+        self._link = link = Link(settings.tmux, settings.tmux_socket, environment)
+        mirror = Mirror(link, self._clock)
+        spool = Spool(settings.state_dir / "spool", self._clock)
+        system = System(self._configuration, store, link, self._clock)
+        panes = Panes(store, link, mirror, spool, self._clock, environment)
+        system.shut_down = self.ask_to_stop
+        system.reload = self.reload
+        system.reconcile = panes.reconcile
+        system.counts = panes.counts
+        system.degraded = panes.degraded
+        system.session_id = lambda ref: panes.registry.session(ref).id
+        system.pane_id = lambda ref: panes.registry.pane(ref).id
+        self._system, self._panes = system, panes
+        return [system, panes]
+
+    def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:
+        assert self._system is not None
+        methods = Table.collect(method_modules())
+        services: dict[type, object] = {type(part): part for part in parts}
+        server = Server(
+            methods,
+            services,
+            limits=_limits(settings),
+            receipts=self._system.receipts,
+            clock=self._clock,
+            version=__version__,
+        )
+        self._system.rpc = lambda: server.statistics
+        self._system.receipts.answer_for = _reading_again(methods, services)
+        return server
+
+    async def _end_tmux(self, reason: str) -> None:
+        """End every pane, so that its end is on record, and then the server."""
+        assert self._link is not None and self._panes is not None
+        await self._panes.kill_all(self._panes.registry.live_panes(), 0.2, reason)
+        await self._link.end_server()
+
+    async def _alive(self) -> bool:
+        """Say whether loop and store get on; whatever tmux and the disk answer is an answer."""
+        assert self._store is not None
+        probe = self._spawn(self._probe_tmux())
+        with contextlib.suppress(Fault):
+            await self._store.commit(sync=False)
+        await asyncio.wait({probe}, timeout=PROBE_SECONDS)
+        return True
+
+    async def _probe_tmux(self) -> None:
+        """Make a round trip through tmux: a client that does not answer is replaced by the link."""
+        if self._link is not None and self._link.state is State.CONNECTED:
+            with contextlib.suppress(TmuxGone):
+                alive = command("display-message", "-p", "alive")
+                await self._link.request(alive, what="self-check")
+
+    async def _tell(self, fact: Fact) -> None:
+        """Write an event; a full or hanging disk delays nothing but the event."""
+        assert self._store is not None
+        await asyncio.wait({self._spawn(self._store.record([], [fact]))}, timeout=FACT_SECONDS)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(fault := task.exception(), Fault):
+            _log.warning("not done", reason=str(fault))
+
+
+def prepare_process() -> None:
+    """Set what concerns the whole process; not for a process that others share."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def login_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what panes get of the daemon's environment: what a login sets, nothing else."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name in _LOGIN or name.startswith(_LOGIN_PREFIXES)
+    }
+    kept.setdefault("PATH", os.defpath)
+    kept.setdefault("HOME", str(home(environ)))
+    with contextlib.suppress(KeyError):
+        user = pwd.getpwuid(os.getuid())
+        for name, value in (
+            ("USER", user.pw_name), ("LOGNAME", user.pw_name), ("SHELL", user.pw_shell)
+        ):  # fmt: skip
+            kept.setdefault(name, value)
+    return kept
+
+
+def feature_packages() -> list[str]:
+    """Return the features' packages by name, in a fixed order."""
+    found = pkgutil.iter_modules(features.__path__, f"{features.__name__}.")
+    return sorted(module.name for module in found if module.ispkg)
+
+
+def method_modules() -> Iterator[ModuleType]:
+    """Import and return every module of methods: ``methods`` of a feature, or those in it."""
+    for package in feature_packages():
+        name = f"{package}.methods"
+        if importlib.util.find_spec(name) is None:
+            continue
+        module = importlib.import_module(name)
+        yield module
+        for inner in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+            yield importlib.import_module(inner.name)
+
+
+def _reading_again(
+    methods: Table, services: Mapping[type, object]
+) -> Callable[[str, Ids], Awaitable[bytes | None]]:
+    """Return how the answer of a call is given again: by the ``get`` of what it answered with."""
+
+    async def answer_for(name: str, ids: Ids) -> bytes | None:
+        noun = name.partition(".")[0]
+        method, get = methods.get(name), methods.get(f"{noun}.get")
+        if method is None or get is None or get.result is not method.result or "id" not in ids:
+            return None
+        found = get.handler(services[get.service], get.params(**{noun: ids["id"]}))
+        return msgspec.json.encode(await found if get.awaits else found)
+
+    return answer_for
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        days=settings.retention_days,
+        events=settings.retention_events,
+        bytes=settings.retention_bytes,
+        backup_every=settings.backup_every,
+        backups=settings.backups,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        frame=settings.max_frame,
+        calls=settings.max_calls,
+        subscriptions=settings.max_subscriptions,
+        unsent=settings.max_unsent,
+        connections=settings.max_connections or None,
+        uids=frozenset(settings.uids),
+    )
+
+
+async def _bounded(what: str, seconds: float, work: Awaitable[object]) -> None:
+    """Wait for a step of stopping; neither its failure nor its slowness keeps the next one."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        _log.warning("not stopped in time", part=what, seconds=seconds)
+    except Exception:
+        _log.error("a part failed to stop", part=what)
+
+
+def _log_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    trace = "".join(traceback.format_exception(error)) if error else None
+    _log.error("nobody handled an exception", message=context["message"], traceback=trace)

@@ -1,0 +1,65 @@
+"""Checks of the tmux server itself, through libtmux on our link.
+
+Used by ``doctor``, which imports this when it is first asked; each check blocks
+its thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from orchestratord.features.system.model import Check
+from orchestratord.tmux.libtmux_ import LinkedServer, unknown_formats
+from orchestratord.tmux.link import HOOK_INDEX, HOOKS, OPTIONS, Link, Server
+
+
+def checks(link: Link, server: Server) -> list[tuple[str, Callable[[], Check]]]:
+    """Return the checks by name, to be made in threads. Called on the loop."""
+    linked = LinkedServer(link)
+    return [
+        ("tmux formats", lambda: formats(server.version)),
+        ("tmux options", lambda: _compared("tmux options", changed_options(linked))),
+        ("tmux hooks", lambda: _compared("tmux hooks", lost_hooks(linked))),
+    ]
+
+
+def formats(version: str) -> Check:
+    """See whether this tmux tells everything that we ask it for."""
+    lacking = unknown_formats(version)
+    if not lacking:
+        return Check(check="tmux formats", verdict="ok", detail=f"{version} has all that is used")
+    return Check(
+        check="tmux formats",
+        verdict="warn",
+        detail=f"{version} does not tell {', '.join(lacking)}",
+        remedy="install a newer tmux",
+    )
+
+
+def changed_options(linked: LinkedServer) -> Iterator[str]:
+    """Say which options of the server are not as the link set them."""
+    for scope, name, wanted in OPTIONS:
+        shown = linked.cmd("show-options", f"{scope}v", name)
+        found = "\n".join(shown.stdout)
+        if shown.returncode == 0 and found != wanted:  # else this version has no such option
+            yield f"{name} is {found!r}, not {wanted!r}"
+
+
+def lost_hooks(linked: LinkedServer) -> Iterator[str]:
+    """Say which of our hooks are gone."""
+    for hook in HOOKS:
+        name = f"{hook}[{HOOK_INDEX}]"
+        if not any("wait-for" in line for line in linked.cmd("show-hooks", "-g", name).stdout):
+            yield f"{name} is not set"
+
+
+def _compared(name: str, differing: Iterator[str]) -> Check:
+    found = list(differing)
+    if not found:
+        return Check(check=name, verdict="ok", detail="as they were set")
+    return Check(
+        check=name,
+        verdict="warn",
+        detail="; ".join(found),
+        remedy="somebody changed them; a restart of the daemon sets them again",
+    )

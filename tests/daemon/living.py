@@ -1,0 +1,174 @@
+"""Real daemons on private directories: started, killed, and cleaned up after, by pid."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from orchctl.aio import Client, connect
+
+from orchestratord import app, config
+from orchestratord.tmux.server import ServerRecord
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 20.0
+
+
+class Place:
+    """A directory with everything that one daemon uses. Its path is short: sockets need that."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="orch-"))
+        self.socket = self.directory / "run" / "d.sock"
+        self.state = self.directory / "state"
+        self.tmux_socket = self.directory / "tmux" / "t.sock"
+        self.file = self.directory / "config.toml"
+        self.processes: list[asyncio.subprocess.Process] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HOME": str(self.directory),
+            "PATH": os.environ["PATH"],
+            "SHELL": "/bin/sh",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    @property
+    def flags(self) -> dict[str, str]:
+        return {
+            "socket": str(self.socket),
+            "state_dir": str(self.state),
+            "tmux_socket": str(self.tmux_socket),
+        }
+
+    def configuration(self) -> config.Configuration:
+        """Return what a daemon here runs by, with what the configuration file says."""
+        flags = self.flags | ({"config": str(self.file)} if self.file.exists() else {})
+        return config.load(flags, {"HOME": str(self.directory)})
+
+    async def spawn(self, *words: str, **environment: str) -> asyncio.subprocess.Process:
+        """Start the program with those flags beside the place's own."""
+        named = [f"--{key.replace('_', '-')}={value}" for key, value in self.flags.items()]
+        if self.file.exists():
+            named.append(f"--config={self.file}")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "orchestratord",
+            *named,
+            *words,
+            env=self.environment | environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        self.processes.append(process)
+        return process
+
+    async def start(self, *words: str, **environment: str) -> Daemon:
+        """Start a daemon and return once it answers."""
+        process = await self.spawn(*words, **environment)
+        opening = asyncio.ensure_future(connect(str(self.socket), PATIENCE))
+        ended = asyncio.ensure_future(process.wait())
+        await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            opening.cancel()
+            assert process.stderr is not None
+            raise AssertionError((await process.stderr.read()).decode())
+        ended.cancel()
+        client = await opening
+        assert (await client.call("daemon.ping"))["pid"] == process.pid
+        return Daemon(self, process, client)
+
+    async def clean_up(self) -> None:
+        """End what was started here, daemon and tmux server, by pid; remove every file."""
+        for process in self.processes:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.communicate()
+        server = ServerRecord(self.tmux_socket).read()
+        if server is not None:
+            server.send(signal.SIGKILL)
+            await until(lambda: not server.alive())
+        shutil.rmtree(self.directory)
+
+
+class Daemon:
+    """A running daemon and a client of it."""
+
+    def __init__(self, place: Place, process: asyncio.subprocess.Process, client: Client) -> None:
+        self.place = place
+        self.process = process
+        self.client = client
+        self.call = client.call
+
+    async def kill(self) -> None:
+        """Kill -9."""
+        self.process.kill()
+        await self.process.communicate()
+        await self.client.close()
+
+    async def end(self, number: int = signal.SIGTERM) -> list[dict[str, Any]]:
+        """Send a signal, wait for the end, return the log."""
+        self.process.send_signal(number)
+        return await self.log()
+
+    async def log(self) -> list[dict[str, Any]]:
+        """Return the log, once the process has ended."""
+        _, said = await asyncio.wait_for(self.process.communicate(), PATIENCE)
+        await self.client.close()
+        return [json.loads(line) for line in said.splitlines()]
+
+    async def connected(self) -> dict[str, Any]:
+        """Return the status once tmux is there."""
+        while True:
+            status: dict[str, Any] = await self.call("daemon.status")
+            if status["tmux"]["state"] == "connected":
+                return status
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running_here(place: Place, **options: Any) -> AsyncIterator[Client]:
+    """Run a daemon in this process's loop; at the end it is told to stop, and has."""
+    configuration = options.pop("configuration", None) or place.configuration()
+    daemon = asyncio.create_task(app.run(configuration, **options))
+    opening = asyncio.create_task(connect(str(place.socket), PATIENCE))
+    await asyncio.wait({daemon, opening}, return_when=asyncio.FIRST_COMPLETED)
+    if daemon.done():
+        opening.cancel()
+        await daemon
+    client = await opening
+    try:
+        yield client
+        if not daemon.done():
+            with contextlib.suppress(Exception):
+                await client.call("daemon.stop")
+        await asyncio.wait_for(daemon, PATIENCE)
+    finally:
+        await client.close()
+        daemon.cancel()
+        await asyncio.wait({daemon})
+
+
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Return when the condition holds; fail when it does not in that time."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    while not condition():
+        assert loop.time() < ends, "the condition did not come to hold"
+        await asyncio.sleep(0.005)
