@@ -28,7 +28,7 @@ import msgspec
 from orchestratord import __version__, features, log
 from orchestratord.clock import SystemClock
 from orchestratord.config import Configuration, Settings, home, table
-from orchestratord.errors import FailedPrecondition, Fault
+from orchestratord.errors import FailedPrecondition, Fault, Internal
 from orchestratord.events import Bus, Fact
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, DaemonStopped
@@ -71,6 +71,12 @@ class CannotStart(FailedPrecondition):
     """The system refused what the daemon needs to start."""
 
     template = "cannot start: {reason}"
+
+
+class Defect(Internal):
+    """The daemon ended by a defect of ours."""
+
+    template = "a defect ended the daemon; the log line before has it"
 
 
 class Feature(Protocol):
@@ -118,6 +124,11 @@ async def run(
             await daemon.start(sockets)
         except OSError as error:
             raise CannotStart(reason=str(error)) from error
+        except Fault:
+            raise
+        except Exception as error:
+            _log.error("a defect")
+            raise Defect() from error
         asked = await daemon.asked_to_stop
         return asked.reason
     finally:
@@ -232,7 +243,12 @@ class Daemon:
     def _compose(self, settings: Settings, store: Store) -> list[Feature]:
         """Make the engines and the features, and fill the hooks; in the order of the ladder."""
         environment = login_environment(os.environ)
-        self._link = link = Link(settings.tmux, settings.tmux_socket, environment)
+        self._link = link = Link(
+            settings.tmux,
+            settings.tmux_socket,
+            environment,
+            starts_server=settings.tmux_server == "start",
+        )
         mirror = Mirror(link, self._clock)
         spool = Spool(settings.state_dir / "spool", self._clock)
         system = System(self._configuration, store, link, self._clock)

@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tmux: Annotated[
         str, Meta(description="The tmux program, a name on PATH or a path.", min_length=1)
     ] = "tmux"
+    tmux_server: Annotated[
+        Literal["start", "await"],
+        Meta(description="Where no tmux server runs: start one, or leave that to a supervisor."),
+    ] = "start"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least important log lines that are written.", extra=RELOADS),

@@ -53,7 +53,8 @@ def stop(invocation: Invocation, tmux: bool) -> bool:
     with suppress(wire.Lost):
         link.call("daemon.stop", {"tmux": True} if tmux else {})
     if "socket" not in invocation.options and autostart.unit_installed():
-        autostart.systemctl("stop", autostart.UNIT, "orchestratord.service")
+        panes = ("orchestratord-tmux.service",) if tmux else ()
+        autostart.systemctl("stop", autostart.UNIT, "orchestratord.service", *panes)
         return True
     _wait_for_the_end(link, path)
     return True
@@ -127,7 +128,7 @@ def uninstall(invocation: Invocation, params: dict[str, Any], entry: Any) -> int
     if running(invocation.socket) or autostart.unit_installed():
         stop(invocation, tmux=True)
     units = getattr(__import__("orchctl.units", None, None, ["main"]), "main")  # noqa: B009
-    units(invocation, {"action": "uninstall"}, entry)
+    units(invocation, {"action": "uninstall", "yes": True}, entry)
     remove_state(state)
     if not invocation.quiet:
         out(b"orchestratord is uninstalled; the Python package is your installer's to remove\n")

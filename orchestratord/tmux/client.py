@@ -173,6 +173,7 @@ class Client(asyncio.SubprocessProtocol):
             self.ended.set_result(self._reason)
 
 
-def argv_for(program: str, socket: Path) -> list[str]:
+def argv_for(program: str, socket: Path, *, starts_server: bool = True) -> list[str]:
     """Return how every client of ours is started: private socket, no user configuration, UTF-8."""
-    return [program, "-u", "-S", str(socket), "-f", "/dev/null"]
+    flags = "-u" if starts_server else "-Nu"  # -N since 3.2
+    return [program, flags, "-S", str(socket), "-f", "/dev/null"]

@@ -93,10 +93,18 @@ class Link:
     ``on_change`` is called when something in tmux may have changed,
     ``on_connect`` with the server after each (re)connection and before any
     request waits for it no longer. Survives nothing: it has no state but the
-    processes.
+    processes. Unless it ``starts_server``, it waits where no server runs: one that
+    it started under a supervisor would die with the daemon, and every pane with it.
     """
 
-    def __init__(self, program: str, socket: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        program: str,
+        socket: Path,
+        environment: Mapping[str, str],
+        *,
+        starts_server: bool = True,
+    ) -> None:
         self.socket = socket
         self.state = State.CONNECTING
         self.server: Server | None = None
@@ -106,6 +114,7 @@ class Link:
         self.on_change: Callable[[], None] = lambda: None
         self.on_connect: Callable[[Server], None] = lambda _: None
         self._program = program
+        self._starts_server = starts_server
         self._environment = environment
         self._record = server.ServerRecord(socket)
         self._client: Client | None = None
@@ -210,7 +219,7 @@ class Link:
         if program is None:
             raise NoTmux(reason=f"{self._program} is not on the PATH")
         existed = await self._record.settle()
-        argv = argv_for(program, self.socket)
+        argv = argv_for(program, self.socket, starts_server=self._starts_server)
         client = await Client.start(argv, self._environment, self._hear)
         self._client = client
         try:

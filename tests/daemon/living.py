@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from orchctl.aio import Client, connect
+from orchctl.aio import Client, Lost, connect
 
 from orchestratord import app, config
 from orchestratord.tmux.server import ServerRecord
@@ -81,17 +81,24 @@ class Place:
     async def start(self, *words: str, **environment: str) -> Daemon:
         """Start a daemon and return once it answers."""
         process = await self.spawn(*words, **environment)
-        opening = asyncio.ensure_future(connect(str(self.socket), PATIENCE))
+        client = Client(str(self.socket))
+        answer = asyncio.ensure_future(self._first_answer(client))
         ended = asyncio.ensure_future(process.wait())
-        await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answer, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
-            opening.cancel()
+            answer.cancel()
             assert process.stderr is not None
             raise AssertionError((await process.stderr.read()).decode())
         ended.cancel()
-        client = await opening
-        assert (await client.call("daemon.ping"))["pid"] == process.pid
+        assert (await answer)["pid"] == process.pid
         return Daemon(self, process, client)
+
+    async def _first_answer(self, client: Client) -> Any:
+        """Ask until somebody answers; a daemon that cannot start hangs up on whoever waits."""
+        while True:
+            with contextlib.suppress(Lost):
+                await client.open(PATIENCE)
+                return await client.call("daemon.ping")
 
     async def clean_up(self) -> None:
         """End what was started here, daemon and tmux server, by pid; remove every file."""

@@ -71,9 +71,7 @@ class Row:
 
     def end(self) -> None:
         """End the line."""
-        text = self.text()
-        self.ended.append((text.rstrip(" ") if self._drawn_over else text) + "\n")
-        self.reset()
+        self._end(self.text())
 
     def draw(self, text: str) -> None:
         """Write text, which may hold tabs, carriage returns, backspaces and CSI moves."""
@@ -195,12 +193,16 @@ class Row:
 
     def _leave(self) -> None:
         """Go to another row: a line that shows something has ended, a blank one never was."""
-        column = self._column
-        if self.text().strip():
-            self.end()
+        column, text = self._column, self.text()
+        if text and not text.isspace():
+            self._end(text)
         else:
             self.reset()
         self._column = column
+
+    def _end(self, text: str) -> None:
+        self.ended.append((text.rstrip(" ") if self._drawn_over else text) + "\n")
+        self.reset()
 
     def _erase(self, part: int) -> None:
         """Erase from the column (0), up to it (1), or the row (2)."""

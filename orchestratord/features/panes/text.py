@@ -143,8 +143,9 @@ def unfinished(data: bytes) -> int:
     """Return how many bytes at the end begin a sequence or character that is not complete.
 
     Who reads a stream in slices puts the next cursor before them; else the next
-    slice begins with the rest, which looks like text. 0 if it would be more than
-    64 KiB, so that a string without an end cannot stop a reader.
+    slice begins with the rest, which looks like text. Sequences begin with ESC here;
+    nobody writes C1 in UTF-8. One of more than 64 KiB does not count, so that a
+    string without an end cannot stop a reader.
     """
     tail = data[-_LONGEST_OPEN:]
     start = tail.rfind(b"\x1b")

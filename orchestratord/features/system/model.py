@@ -21,7 +21,8 @@ EventKind = Annotated[
     ),
 ]
 Kinds = Annotated[
-    list[EventKind] | None, Meta(description="Only these kinds; all if absent.", max_length=100)
+    Annotated[list[EventKind], Meta(max_length=100)] | None,
+    Meta(description="Only these kinds; all if absent."),
 ]
 Session = Annotated[SessionRef | None, Meta(description="Only events of this session.")]
 Pane = Annotated[PaneRef | None, Meta(description="Only events of this pane.")]
