@@ -22,7 +22,7 @@ from orchctl import aio, autostart
 
 if TYPE_CHECKING:
     from orchctl.cli import Invocation
-    from orchctl.programs import Entry
+    from orchctl.arguments import Entry
 
 SESSION = "demo"
 PATIENCE = 30.0
@@ -135,13 +135,13 @@ class Demo:
         await self._count("watching")
         await self._create("cache", _python(_CACHE))
         await self._count("peak")
-        built = self._panes["build"]
         await asyncio.gather(
             self._decide("build", "SUCCESS", "kill"), self._decide("test", "PASSED", "kill")
         )
         await self._count("built and tested")
         deploy = await self._create("deploy", _shell(_DEPLOY))
-        self.report.slot_reused = deploy["window"] in (built["window"], self._window_of_test)
+        freed = {self._panes[name]["window"] for name in ("build", "test")}
+        self.report.slot_reused = deploy["window"] in freed
         await self._count("deploying into the freed slot")
         await self._wait_for("deploy", "DEPLOYED")
         await self._decide("db", "HEALTHY", "keep")
@@ -151,10 +151,6 @@ class Demo:
         counted = await self._client.call("pane.count", session=SESSION)
         self.report.final = counted["count"]
         return self.report
-
-    @property
-    def _window_of_test(self) -> str:
-        return str(self._panes["test"]["window"])
 
     async def _session(self) -> None:
         await self._measured("session-create", "session.create", name=SESSION)
@@ -232,6 +228,8 @@ async def _whole(say: Any) -> Report:
     pids: set[int] = set()
     try:
         client = await aio.connect(str(home / "run/orchestratord.sock"), 20)
+        while (await client.call("daemon.status"))["tmux"]["state"] != "connected":
+            await asyncio.sleep(0.002)
         started_in = time.perf_counter() - began
         demo = Demo(client, home / "work", say)
         report = await demo.run()

@@ -1,8 +1,8 @@
 """The systemd units as files: which there are, where they lie, what they say.
 
 The templates are the repository's ``systemd`` directory, installed beside this
-module. In them ``@ORCHESTRATORD@``, ``@TMUX@`` and ``@LANG@`` stand for what only
-the machine knows. Talks to no service manager; that is ``units``' work.
+module. In them ``@ORCHESTRATORD@``, ``@TMUX@``, ``@LANG@`` and ``@USER@`` stand for
+what only the machine knows. Talks to no service manager; that is ``units``' work.
 """
 
 import difflib
@@ -11,29 +11,50 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from orchctl import autostart, wire
 
-SYSTEM = Path("/etc/systemd/system")
+NAMES = ("orchestratord.socket", "orchestratord.service", "orchestratord-tmux.service")
 
 MARK = (
     "# Written by orchctl systemd install, which replaces it; a drop-in (systemctl edit) stays.\n"
 )
 """The first line of what we write: only a file that begins with it is changed or removed."""
 
-STEMS = ("orchestratord.socket", "orchestratord.service", "orchestratord-tmux.service")
-
+_USER = re.compile(r"^User=(.*)$", re.MULTILINE)
 _LOCALE = re.compile(r"[A-Za-z0-9_.@-]+\Z")
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit by its name, with its file and what that is to say."""
+    """A unit by its name: of our own manager, or the system's for that user."""
 
     name: str
-    path: Path
-    text: str
+    user: "str | None"
+
+    @property
+    def path(self) -> Path:
+        """Where the unit's file lies."""
+        if self.user is not None:
+            return Path("/etc/systemd/system", self.name)
+        return Path(wire.home_path("XDG_CONFIG_HOME", ".config"), "systemd", "user", self.name)
+
+    @cached_property
+    def text(self) -> str:
+        """What the file is to say on this machine."""
+        kind = "user" if self.user is None else "system"
+        text = (templates() / kind / self.name).read_text()
+        for placeholder, value in (
+            ("@ORCHESTRATORD@", _daemon),
+            ("@TMUX@", _tmux),
+            ("@LANG@", _language),
+            ("@USER@", lambda: str(self.user)),
+        ):
+            if placeholder in text:
+                text = text.replace(placeholder, value())
+        return MARK + text
 
     def found(self) -> "str | None":
         """Return what the file says, None if there is none."""
@@ -47,80 +68,56 @@ class Unit:
         found = None if self.path.is_symlink() else self.found()
         return found is not None and found.startswith(MARK)
 
-    def write(self) -> str:
-        """Make the file what it is to be, and return how it differed, as a diff.
+    def serves(self) -> "str | None":
+        """Return the user whom the file that is there serves, if it names one."""
+        named = _USER.search(self.found() or "")
+        return named[1] if named else None
 
-        It is replaced as a whole. A file that we did not write is refused.
-        """
-        found = self.found()
-        if found == self.text:
-            return ""
-        if (found is not None or self.path.is_symlink()) and not self.ours():
-            raise wire.RpcError(
-                "FailedPrecondition",
-                412,
-                f"{self.path} was not written by orchctl and is left as it is",
-                {"hint": "remove it, or keep it and change nothing else"},
+    def refuse_foreign(self) -> None:
+        """Raise if the file is not ours to replace: another's, or the units of another user."""
+        if self.path.is_symlink() or (self.found() is not None and not self.ours()):
+            raise _refusal(f"{self.path} was not written by orchctl and is left", "remove it first")
+        if self.serves() not in (None, self.user):
+            raise _refusal(
+                f"{self.path} serves {self.serves()}, not {self.user}",
+                "orchctl systemd uninstall --system comes first; the state stays each user's own",
             )
+
+    def write(self) -> None:
+        """Make the file what it is to be; it is replaced as a whole."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_name(f".{self.path.name}.new")
         new.write_text(self.text)
         new.chmod(0o644)
         new.replace(self.path)
-        return self.diff(found or "")
 
-    def diff(self, found: str) -> str:
-        """Return the change from what was found to what is to be."""
+    def diff(self, before: str) -> str:
+        """Return how what was found differs from what is to be."""
         lines = difflib.unified_diff(
-            found.splitlines(True), self.text.splitlines(True), "as it was", str(self.path), n=1
+            before.splitlines(True), self.text.splitlines(True), "before", str(self.path), n=1
         )
         return "".join(lines)
-
-
-def units(user: "str | None") -> list[Unit]:
-    """Return the socket, the daemon and tmux: of our own manager, or the system's for a user."""
-    if user is None:
-        return [Unit(stem, _user_directory() / stem, filled("user", stem)) for stem in STEMS]
-    return [
-        Unit(stem.replace(".", f"@{user}."), SYSTEM / file, filled("system", file))
-        for stem in STEMS
-        for file in (stem.replace(".", "@."),)
-    ]
-
-
-def filled(kind: str, file: str) -> str:
-    """Return a template's text for this machine."""
-    text = (templates() / kind / file).read_text()
-    for placeholder, value in (
-        ("@ORCHESTRATORD@", _daemon()),
-        ("@TMUX@", _tmux()),
-        ("@LANG@", _language()),
-    ):
-        text = text.replace(placeholder, value)
-    return MARK + text
 
 
 def templates() -> Path:
     """Return the directory of the templates, of an installation or of a checkout."""
     here = Path(__file__).resolve().parent
-    return next(
-        (place for place in (here / "systemd", here.parents[1] / "systemd") if place.is_dir()),
-        here / "systemd",
-    )
+    installed = here / "systemd"
+    return installed if installed.is_dir() else here.parents[1] / "systemd"
 
 
 def word(text: str) -> str:
     """Return a text as one word of an Exec line (systemd.service(5))."""
-    if text.startswith("-") or not text.isprintable():
+    if not text.isprintable():
         raise wire.usage(f"{text!r} cannot stand in a unit")
     text = text.replace("%", "%%").replace("$", "$$")
-    if not set(text) & set("\"'\\; \t"):
+    if not set(text) & set("\"'\\; "):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _user_directory() -> Path:
-    return Path(wire.home_path("XDG_CONFIG_HOME", ".config"), "systemd", "user")
+def _refusal(message: str, hint: str) -> wire.RpcError:
+    return wire.RpcError("FailedPrecondition", 412, message, {"hint": hint})
 
 
 def _daemon() -> str:

@@ -140,7 +140,9 @@ async def check(
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "the journal has a gap"
     kinds = collections.Counter((e["kind"], e.get("pane")) for e in events)
     for pane in {*notes.created, *base}:
-        assert kinds["pane.created", pane] == 1, f"{pane} was created {kinds['pane.created', pane]}x"
+        assert kinds["pane.created", pane] == 1, (
+            f"{pane} was created {kinds['pane.created', pane]}x"
+        )
         ends = sum(kinds[kind, pane] for kind in ENDINGS)
         assert ends == (0 if pane in shown else 1), f"{pane} ended {ends} times"
     told = {

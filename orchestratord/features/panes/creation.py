@@ -155,6 +155,8 @@ class Creation:
         with contextlib.ExitStack() as reserved:
             if wish.name is not None:
                 reserved.callback(self._registry.reserve(wish.name, session.id, number))
+            if self._registry.sizes_stale and wish.place == "auto":
+                await self._mirror.refresh()
             split = self._choose(session, wish)
             if split is not None:
                 try:
@@ -201,7 +203,7 @@ class Creation:
         candidates = [p for p in self._registry.in_session(session.id) if p.exit is None]
         if wish.of is not None:
             candidates = self._among(wish.of, session)
-        rooms = [placement.Room(p.id, p.width, p.height) for p in candidates]
+        rooms = [_room(p) for p in candidates]
         if wish.place == "auto":
             split = placement.choose(rooms)
         else:
@@ -211,9 +213,7 @@ class Creation:
             split = placement.Split(largest.pane, wish.place)
         if split is not None:
             parent = self._registry.panes[split.pane]
-            left = placement.halve(
-                placement.Room(parent.id, parent.width, parent.height), split.direction
-            )
+            left = placement.halve(_room(parent), split.direction)
             parent.width, parent.height = left.width, left.height
         return split
 
@@ -382,6 +382,10 @@ class Creation:
             raise BadValue(field="command", reason="a program's name cannot hold =")
         if not argv[0].startswith(("./", "../")) and shutil.which(argv[0], path=path) is None:
             raise NoSuchProgram(program=argv[0])
+
+
+def _room(pane: PaneRecord) -> placement.Room:
+    return placement.Room(pane.id, int(pane.window[1:]), pane.width, pane.height)
 
 
 def _check_directory(cwd: str) -> None:

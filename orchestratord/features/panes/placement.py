@@ -10,9 +10,10 @@ LEAST_WIDTH, LEAST_HEIGHT = 80, 12
 
 
 class Room(NamedTuple):
-    """A pane that could be split."""
+    """A pane that could be split; ``window`` is the number of its window."""
 
     pane: str
+    window: int
     width: int
     height: int
 
@@ -32,14 +33,18 @@ def fits(room: Room, direction: Literal["right", "below"]) -> bool:
 
 
 def choose(rooms: Iterable[Room]) -> Split | None:
-    """Return the split that leaves the largest halves; None if a new window is due."""
+    """Return where there is room, in the oldest window that has some; None for a new window.
+
+    So a freed slot is used again before a newer window fills. Within a window
+    the split leaves the largest halves.
+    """
     options = [
-        (room.width * room.height, Split(room.pane, direction))
+        (-room.window, room.width * room.height, Split(room.pane, direction))
         for room in rooms
         for direction in ("right", "below")
         if fits(room, direction)
     ]
-    return max(options, key=lambda o: o[0])[1] if options else None
+    return max(options, key=lambda o: o[:2])[2] if options else None
 
 
 def halve(room: Room, direction: Literal["right", "below"]) -> Room:

@@ -60,6 +60,7 @@ class Registry:
         self.windows: dict[str, WindowRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self.by_tmux: dict[tuple[str, str], str] = {}
+        self.sizes_stale = False
         self._reserved: dict[tuple[str | None, str], str] = {}
 
     def load(self, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -83,6 +84,7 @@ class Registry:
     def gone(self, pane: PaneRecord) -> None:
         """Note that a pane is in tmux no longer."""
         pane.gone = True
+        self.sizes_stale = True  # its neighbours have grown
         self.by_tmux.pop((pane.place.server, pane.place.pane), None)
 
     def forgettable(self) -> list[PaneRecord]:

@@ -21,7 +21,7 @@ _TAB = 8
 _MARKS = 32
 """Characters of a cell; one mark more has a cell of its own, so that a storm stays linear."""
 
-_MOVE = re.compile("(\x1b\\[[0-9;]*[@-~]|\b+|\r)")
+_MOVE = re.compile("(\x1b(?:\\[[0-9;]*[@-~]|[DEM])|\b+|\r)")
 _NARROW = (
     " -~\xa0-\u02ff\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2100-\u2319\u2500-\u25fc\u2800-\u28ff"
 )
@@ -160,15 +160,21 @@ class Row:
         cells[start:end] = " " * (end - start)
 
     def _move(self, move: str) -> None:
-        kind = move[-1]
-        first, _, rest = move[2:-1].partition(";")
+        if move == "\r":
+            self._column = 0
+        elif move[0] == "\b":
+            self._go(self._column - len(move))
+        elif move[1] == "[":
+            self._move_by(move[-1], *move[2:-1].split(";")[:2])
+        else:  # ESC D, E, M
+            self._leave()
+            if move[1] == "E":
+                self._column = 0
+
+    def _move_by(self, kind: str, first: str, second: str = "") -> None:
         number = int(first or 0)
         count = number or 1
         match kind:
-            case "\r":
-                self._column = 0
-            case "\b":
-                self._go(self._column - len(move))
             case "K" | "J":
                 self._erase(number)
             case "P" | "@" | "X":
@@ -181,7 +187,7 @@ class Row:
                 self._go(count - 1)
             case "H" | "f":
                 self._leave()
-                self._go(int(rest.partition(";")[0] or 1) - 1)
+                self._go(int(second or 1) - 1)
             case "E" | "F":
                 self._leave()
                 self._go(0)

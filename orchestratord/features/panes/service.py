@@ -203,6 +203,7 @@ class Panes:
     def _compared(self, snapshot: Snapshot) -> None:
         found = compare(snapshot, self.registry, self.creation.born)
         self.foreign = found.foreign
+        self.registry.sizes_stale = False
         for pane in found.vanished:
             if pane.exit is not None:
                 self.endings.left(pane)

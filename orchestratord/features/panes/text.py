@@ -16,7 +16,7 @@ from orchestratord.features.panes.row import COLUMNS, LONGEST_LINE, Row
 _PARAMETERS = 32
 """Characters of a sequence's parameters; a longer sequence moves nothing (tmux keeps 64)."""
 
-_MOVE = rf"\[[0-9;]{{0,{_PARAMETERS}}}[@-HJKPX`adf]"
+_MOVE = rf"(?:\[[0-9;]{{0,{_PARAMETERS}}}[@-HJKPX`adf]|[DEM])"
 _INERT = re.compile(
     r"\x1b(?:\[[0-9;]*m"
     rf"|(?!{_MOVE})(?:"
