@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from orchctl import aio, autostart
 
 if TYPE_CHECKING:
-    from orchctl.cli import Invocation
     from orchctl.arguments import Entry
+    from orchctl.cli import Invocation
 
 SESSION = "demo"
 PATIENCE = 30.0

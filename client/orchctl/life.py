@@ -130,7 +130,7 @@ def uninstall(invocation: Invocation, params: dict[str, Any], entry: Any) -> int
     units = getattr(__import__("orchctl.units", None, None, ["main"]), "main")  # noqa: B009
     units(invocation, {"action": "uninstall", "yes": True}, entry)
     remove_state(state)
-    if not invocation.quiet:
+    if not (invocation.json or invocation.quiet):
         out(b"orchestratord is uninstalled; the Python package is your installer's to remove\n")
     return 0
 

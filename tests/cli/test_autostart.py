@@ -47,7 +47,7 @@ async def test_fifty_callers_that_wait_together_start_one_daemon(
 ) -> None:
     os.mkfifo(tmp_path / "gate")
     callers = [asyncio.create_task(orchctl("daemon-ping")) for _ in range(50)]
-    while holders(f"{tmp_path}/d.sock.start") < 50 or not starts(tmp_path):  # noqa: ASYNC110 (other processes)
+    while holders(f"{tmp_path}/d.sock.start") < 50 or not starts(tmp_path):
         await asyncio.sleep(0.05)
     (tmp_path / "gate").write_text("")
     done = await asyncio.gather(*callers)

@@ -255,7 +255,7 @@ async def test_copies_are_taken_by_the_clock_and_only_the_newest_are_kept(
                 await asyncio.sleep(0.001)
         seen |= fresh
     async with asyncio.timeout(10):
-        while len(list(backups.iterdir())) != 2:  # noqa: ASYNC110 (the housekeeper is at it)
+        while len(list(backups.iterdir())) != 2:
             await asyncio.sleep(0.001)
     newest = max(backups.iterdir())
     copy = sqlite3.connect(newest)

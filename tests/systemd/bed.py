@@ -130,6 +130,7 @@ def _cgroups() -> Path | None:
 def _cgroup() -> Iterator[Path]:
     """Make a cgroup, and remove it with those that were made in it."""
     cgroup = Path(tempfile.mkdtemp(prefix="bed.", dir=_cgroups()))
+    cgroup.chmod(0o755)  # users' managers go through it to theirs
     try:
         yield cgroup
     finally:

@@ -1,0 +1,110 @@
+"""Each test has a machine of its own, booted for it, with our programs and no units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+from bed import Bed, boot, until, why_not
+
+reason = cache(why_not)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A bed as the user whom the daemon serves sees it; ``scope`` chooses the manager."""
+
+    bed: Bed
+    user: str
+    scope: tuple[str, ...]
+    env: dict[str, str]
+
+    def orchctl(self, *words: str, check: bool = True) -> Any:
+        """Run orchctl as the user and return its answer, None if it gave none."""
+        done = self.bed.run("orchctl", "--json", *words, user=self.user, check=check, **self.env)
+        return json.loads(done.stdout) if done.stdout else None
+
+    def systemctl(self, *words: str, check: bool = True) -> str:
+        """Run systemctl as whoever may manage the units; returns what it says."""
+        user = self.user if self.scope else "root"
+        argv = ("systemctl", *self.scope, *words)
+        return self.bed.run(*argv, user=user, check=check, **self.env).stdout.strip()
+
+    def show(self, name: str, unit: str = "orchestratord") -> str:
+        """Return a property of a unit."""
+        return self.systemctl("show", "-P", name, unit)
+
+    def daemon(self) -> str:
+        """Return the pid of the daemon, 0 if it does not run."""
+        return self.show("MainPID")
+
+    def kill_daemon(self) -> str:
+        """End the daemon by SIGKILL; return the pid that it had."""
+        pid = self.daemon()
+        self.bed.run("kill", "-KILL", pid)
+        return pid
+
+    def wait_for_another(self, pid: str) -> None:
+        """Return when a daemon with another pid has said that it is ready."""
+
+        def another() -> bool:
+            said = self.systemctl("show", "-p", "MainPID,ActiveState", "orchestratord")
+            state = dict(line.split("=") for line in said.splitlines())
+            return state["ActiveState"] == "active" and state["MainPID"] not in ("0", pid)
+
+        until(another, "another daemon")
+
+    def pane(self, *argv: str, **params: object) -> Any:
+        """Open a pane in a session of its own."""
+        sessions = len(self.orchctl("session-list"))
+        given = {"session": f"s-{sessions}", "create_session": True, **params}
+        if argv:
+            given["command"] = list(argv)
+        return self.orchctl("call", "pane.create", json.dumps(given))
+
+    def processes(self) -> dict[str, int]:
+        """Return the process of each pane that lives."""
+        panes = self.orchctl("pane-list")
+        return {pane["id"]: pane["pid"] for pane in panes if pane["state"] != "exited"}
+
+    def ended(self, pane: str) -> Any:
+        """Wait until a pane has ended and return it."""
+        found: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            found.update(self.orchctl("pane-get", pane))
+            return found["state"] == "exited"
+
+        until(has_ended, f"the end of {pane}")
+        return found
+
+
+@pytest.fixture
+def bed() -> Iterator[Bed]:
+    if why := reason():
+        pytest.skip(why)
+    with boot() as booted:
+        yield booted
+
+
+@pytest.fixture
+def system(bed: Bed) -> Host:
+    """The system's units, installed for alice."""
+    bed.run("useradd", "-m", "-s", "/bin/bash", "alice")
+    bed.run("orchctl", "systemd", "install", "--system", "--for", "alice")
+    socket = {"ORCHESTRATORD_SOCKET": "/run/orchestratord/orchestratord.sock"}
+    return Host(bed, "alice", (), socket)
+
+
+@pytest.fixture
+def user(bed: Bed) -> Host:
+    """A user with a manager and no units yet."""
+    bed.run("useradd", "-m", "-s", "/bin/bash", "bob")
+    runtime = f"/run/user/{bed.run('id', '-u', 'bob').stdout.strip()}"
+    bed.run("loginctl", "enable-linger", "bob")
+    until(bed.file(f"{runtime}/systemd/private").exists, "bob's manager")
+    return Host(bed, "bob", ("--user",), {"XDG_RUNTIME_DIR": runtime})
