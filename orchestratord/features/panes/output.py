@@ -15,7 +15,7 @@ from orchestratord.clock import Clock
 from orchestratord.features.panes.asciicast import asciicast
 from orchestratord.features.panes.fault import BadCursor
 from orchestratord.features.panes.record import PaneRecord
-from orchestratord.features.panes.text import Plain, plain
+from orchestratord.features.panes.text import Plain, plain, unfinished
 from orchestratord.tmux.command import command, target
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.reply import PaneRow
@@ -24,9 +24,6 @@ from orchestratord.tmux.stream import Cursor, Stream
 
 SEARCHED = 1 << 20
 """Bytes at the end of a pane's output that a search looks at."""
-
-_INCOMPLETE = 64
-"""Bytes: an escape sequence that has not ended within these is not waited for."""
 
 
 class Text(NamedTuple):
@@ -117,7 +114,7 @@ class Output:
             text = base64.b64encode(part.data).decode() if raw else reader.feed(part.data)
             if text or part.gap:
                 yield Text(text, part.next, part.gap)
-        rest = "" if raw else reader.pending
+        rest = "" if raw else reader.finish()
         if rest:
             yield Text(rest, self.end(pane), False)
 
@@ -147,31 +144,6 @@ class Output:
 
 def _complete(data: bytes, *, more: bool, final: bool) -> int:
     """Return how much of the data makes sense by itself."""
-    if more:
-        line_end = data.rfind(b"\n") + 1
-        if line_end:
-            return line_end
-    if final and not more:
-        return len(data)
-    end = len(data)
-    escape = data.rfind(b"\x1b", max(0, end - _INCOMPLETE))
-    if escape >= 0 and not _ended(data[escape:]):
-        end = escape
-    for back in range(1, min(4, end) + 1):
-        byte = data[end - back]
-        if byte & 0xC0 == 0x80:
-            continue
-        need = 2 if byte & 0xE0 == 0xC0 else 3 if byte & 0xF0 == 0xE0 else 4 if byte >= 0xF0 else 1
-        return end - back if need > back else end
-    return end
-
-
-def _ended(sequence: bytes) -> bool:
-    """Whether an escape sequence at the end of a read is whole."""
-    if len(sequence) < 2:
-        return False
-    if sequence[1:2] == b"[":
-        return any(0x40 <= byte <= 0x7E for byte in sequence[2:])
-    if sequence[1:2] in (b"]", b"P", b"_", b"^", b"X"):
-        return b"\x07" in sequence or b"\x1b\\" in sequence[1:]
-    return len(sequence) >= 3 or not 0x20 <= sequence[1] <= 0x2F
+    if more and (line_end := data.rfind(b"\n") + 1):
+        return line_end
+    return len(data) - (0 if final and not more else unfinished(data))

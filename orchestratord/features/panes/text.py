@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import deque
 
 from orchestratord.features.panes.row import COLUMNS, LONGEST_LINE, Row
 
@@ -134,9 +135,10 @@ def plain(data: bytes) -> str:
 
 
 def last_lines(data: bytes, count: int) -> list[str]:
-    """Return the last lines that are not blank, oldest first, made visible and cut."""
-    lines = [line.rstrip() for line in plain(data).split("\n") if line.strip()]
-    return [visible(line[:LAST_LINE])[:LAST_LINE] for line in lines[-count:]] if count else []
+    """Return the last lines that are not blank, oldest first, each cut and made visible."""
+    cut = (line[:LAST_LINE].rstrip() for line in plain(data).split("\n"))
+    lines = deque((line for line in cut if line), maxlen=count)
+    return [visible(line)[:LAST_LINE] for line in lines]
 
 
 def unfinished(data: bytes) -> int:

