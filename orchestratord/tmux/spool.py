@@ -216,7 +216,7 @@ class Spool:
             log.warning("last output may be incomplete", pane=pane)
             return False
         finally:
-            while stream.pump():
+            while stream.pump():  # noqa: ASYNC110  (gives the others their turn)
                 await asyncio.sleep(0)
 
     def forget(self, pane: str) -> None:

@@ -150,11 +150,9 @@ class View:
         """Read who has the terminal, and where it works."""
         pid = pane.program.pid if pane.program else pane.place.process.pid
         stat = read_stat(pid)
-        front = stat.foreground if stat is not None and stat.foreground > 0 else pid
-        if (
-            front == pane.place.process.pid
-        ):  # the holder's group is the program's, until it makes one
-            front = pid
+        group = stat.foreground if stat is not None and stat.foreground > 0 else pid
+        # The holder's group is the program's too, until that makes one of its own.
+        front = pid if group == pane.place.process.pid else group
         foreground = cwd = None
         try:
             with open(f"/proc/{front}/comm", "rb") as file:  # noqa: PTH123
