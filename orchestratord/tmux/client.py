@@ -24,6 +24,9 @@ HUB = "_orch"
 
 HUB_WIDTH, HUB_HEIGHT = 200, 50
 
+LEFTOVERS = 0.05
+"""Seconds in which what an ended client had written is read."""
+
 
 class TmuxGone(Unavailable):
     """The control client ended or fell silent; whether the command ran is not known."""
@@ -154,11 +157,20 @@ class Client(asyncio.SubprocessProtocol):
             self._maybe_ended()
 
     def process_exited(self) -> None:
+        # The end of the pipes may never come: uvloop leaves its copies of them open in the
+        # child, and a server that the child started inherits those.
+        asyncio.get_running_loop().call_later(LEFTOVERS, self._leave_pipes)
+        self._maybe_ended()
+
+    def _leave_pipes(self) -> None:
+        self._open_pipes = 0
         self._maybe_ended()
 
     def _maybe_ended(self) -> None:
         process = self._process
         if self._open_pipes or process is None or process.get_returncode() is None:
+            return
+        if self.ended.done():
             return
         process.close()
         if self._errors:

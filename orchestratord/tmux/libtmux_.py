@@ -17,7 +17,7 @@ from typing import Any
 
 import libtmux
 from libtmux.common import tmux_cmd
-from libtmux.neo import FIELD_VERSION, get_output_format
+from libtmux.neo import FIELD_VERSION
 
 from orchestratord.errors import PermissionDenied, TmuxRefused
 from orchestratord.tmux.command import command, quote
@@ -71,14 +71,17 @@ class LinkedServer(libtmux.Server):
         return Done(argv, [line.decode("utf-8", "backslashreplace") for line in body], [])
 
 
-def unknown_formats(version: str) -> list[str]:
-    """Return the formats of our listings that a tmux of that version leaves empty."""
+def unknown_formats(tier: tuple[int, int]) -> list[str]:
+    """Return the formats of our listings that a tmux of that version leaves empty.
+
+    By libtmux's table of versions; not by its comparison, which takes the ``a``
+    of 3.3a for an alpha.
+    """
     words = b" ".join((PaneRow.FORMAT, WindowRow.FORMAT, SessionRow.FORMAT))
-    known, _ = get_output_format("list-panes", version)
-    used = _TOKEN.findall(unquoted(words))
-    return sorted({token for token in used if token in FIELD_VERSION and token not in known})
+    text = re.sub(rb"\\([0-7]{3})", lambda octal: bytes((int(octal[1], 8),)), words).decode()
+    since = {token: FIELD_VERSION.get(token, "3.2") for token in _TOKEN.findall(text)}
+    return sorted(token for token, version in since.items() if _tier(version) > tier)
 
 
-def unquoted(words: bytes) -> str:
-    """Return command words with their octal escapes resolved."""
-    return re.sub(rb"\\([0-7]{3})", lambda m: bytes((int(m[1], 8),)), words).decode()
+def _tier(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

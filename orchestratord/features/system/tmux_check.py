@@ -17,21 +17,21 @@ def checks(link: Link, server: Server) -> list[tuple[str, Callable[[], Check]]]:
     """Return the checks by name, to be made in threads. Called on the loop."""
     linked = LinkedServer(link)
     return [
-        ("tmux formats", lambda: formats(server.version)),
+        ("tmux formats", lambda: formats(server)),
         ("tmux options", lambda: _compared("tmux options", changed_options(linked))),
         ("tmux hooks", lambda: _compared("tmux hooks", lost_hooks(linked))),
     ]
 
 
-def formats(version: str) -> Check:
+def formats(server: Server) -> Check:
     """See whether this tmux tells everything that we ask it for."""
-    lacking = unknown_formats(version)
+    lacking = unknown_formats(server.tier)
     if not lacking:
-        return Check(check="tmux formats", verdict="ok", detail=f"{version} has all that is used")
+        return Check(check="tmux formats", verdict="ok", detail=f"{server.version} has all that is used")
     return Check(
         check="tmux formats",
         verdict="warn",
-        detail=f"{version} does not tell {', '.join(lacking)}",
+        detail=f"{server.version} does not tell {', '.join(lacking)}",
         remedy="install a newer tmux",
     )
 
