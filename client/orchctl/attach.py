@@ -67,8 +67,7 @@ def _restore(invocation: Invocation, session: str) -> None:
     """Give the session its own size back; one that has ended, or a daemon that has, is no fault."""
     invocation.options["autostart"] = False
     try:
-        if not json.loads(invocation.call("session.get", {"session": session})).get("attached"):
-            invocation.call("session.fit", {"session": session})
+        invocation.call("session.fit", {"session": session})  # nothing, if others are attached
     except RpcError as error:
         if error.kind not in ("SessionNotFound", "NotFound", "Unavailable"):
             raise

@@ -43,7 +43,7 @@ def start(path: str, chosen: bool = False) -> socket:
             ) from None
     directory = Path(path).parent
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
         lock = os.open(
             f"{path}.start", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
@@ -84,6 +84,18 @@ def _start_once(path: str, lock: int, chosen: bool) -> socket:
         pause = min(pause * 1.5, 0.05)
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory for the user alone, and likewise every parent that is missing.
+
+    The socket's may lie in the state directory, which the daemon wants to be 0700.
+    """
+    before = os.umask(0o077)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    finally:
+        os.umask(before)
+
+
 def _try_lock(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +108,7 @@ def spawn(path: str | None) -> "subprocess.Popen[bytes]":
     """Start a detached daemon that writes its log into the state directory."""
     log = log_path()
     try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(log.parent)
         with open(log, "ab", opener=_private) as errors:
             return subprocess.Popen(
                 [*program(), *(["--socket", path] if path else [])],

@@ -22,7 +22,6 @@ looked up (Python marshals the literal):
 error's code to the status that a command exits with.
 """
 
-
 COMMANDS: dict[str, tuple[object, ...]] = {
     "daemon-backup": (
         "daemon.backup",

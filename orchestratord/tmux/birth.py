@@ -129,6 +129,11 @@ def new_session(
         *birth.stamp(where),
         *_window_stamp(window, where),
         command("set-option", *where, "--", "@orch_session", quote(session)),
+        # What -e gives to new-session stays in the session, for all to see and to inherit.
+        *(
+            command("set-environment", *where, "-u", quote(name))
+            for name in (*birth.environment, "ORCH_PANE")
+        ),
     ]  # fmt: skip
 
 

@@ -108,10 +108,15 @@ class Client(asyncio.SubprocessProtocol):
         return await future
 
     def kill(self, reason: str) -> None:
-        """End the process at once; requests in flight fail with ``TmuxGone``."""
+        """End the process at once; requests in flight fail with ``TmuxGone``.
+
+        Does not wait for the end of its output: tmux hands its descriptors to the
+        server, and a stopped server holds them open.
+        """
         self._reason = reason
         if self._process is not None and self._process.get_returncode() is None:
             self._process.kill()
+        self._conclude()
 
     async def close(self) -> None:
         """Detach and read to the end; closing without reading can keep a server from exiting."""
@@ -122,13 +127,14 @@ class Client(asyncio.SubprocessProtocol):
             await asyncio.wait_for(asyncio.shield(self.ended), 2)
         except TimeoutError:
             self.kill("it did not detach within 2 s")
-            await self.ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._process = cast(asyncio.SubprocessTransport, transport)
         self._stdin = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if self.ended.done():
+            return
         if fd == 2:
             self._errors = (self._errors + data)[-500:]
             return
@@ -157,6 +163,9 @@ class Client(asyncio.SubprocessProtocol):
             self._maybe_ended()
 
     def process_exited(self) -> None:
+        if self.ended.done() and self._process is not None:  # it was killed
+            self._process.close()
+            return
         # The end of the pipes may never come: uvloop leaves its copies of them open in the
         # child, and a server that the child started inherits those.
         asyncio.get_running_loop().call_later(LEFTOVERS, self._leave_pipes)
@@ -172,9 +181,12 @@ class Client(asyncio.SubprocessProtocol):
             return
         if self.ended.done():
             return
-        process.close()
         if self._errors:
             self._reason += f" ({self._errors.decode('utf-8', 'replace').strip()})"
+        process.close()
+        self._conclude()
+
+    def _conclude(self) -> None:
         while self._waiting:
             future, timer, _ = self._waiting.popleft()
             if timer is not None:

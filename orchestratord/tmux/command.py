@@ -28,6 +28,7 @@ MAX_KEYS = 4_096
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,@+-")
 _QUOTED = [bytes((c,)) if c in _SAFE else b"\\%03o" % c for c in range(256)]
 _TARGET = re.compile(r"[%@$][0-9]{1,9}\Z", re.ASCII)
+_EXPANDED = re.compile(rb"#+(?![#\[])")
 _OWN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z", re.ASCII)
 
 Word = NewType("Word", bytes)
@@ -46,20 +47,30 @@ def quote(argument: str | bytes) -> Word:
     Raises:
         UnquotableText: it holds NUL, or is text that UTF-8 cannot encode.
     """
-    if isinstance(argument, str):
-        try:
-            argument = argument.encode()
-        except UnicodeEncodeError:
-            raise UnquotableText(what="the text", problem="a lone surrogate") from None
-    if b"\0" in argument:
+    raw = _encode(argument)
+    if b"\0" in raw:
         raise UnquotableText(what="the text", problem="a NUL byte")
-    return Word(b'"%s"' % b"".join([_QUOTED[c] for c in argument]))
+    return Word(b'"%s"' % b"".join([_QUOTED[c] for c in raw]))
 
 
 def quote_format(argument: str | bytes) -> Word:
-    """Quote an argument that tmux expands as a format, so that it expands to itself."""
-    raw = argument.encode() if isinstance(argument, str) else argument
-    return quote(raw.replace(b"#", b"##"))
+    """Quote an argument that tmux expands as a format, so that it expands to itself.
+
+    A run of ``#`` before a ``[`` begins a style, which tmux leaves as it is.
+    """
+    return quote(_EXPANDED.sub(rb"\g<0>\g<0>", _encode(argument)))
+
+
+def quote_timed_format(argument: str | bytes) -> Word:
+    """Quote an argument that tmux expands as a time and then as a format (``pipe-pane``)."""
+    return quote_format(_encode(argument).replace(b"%", b"%%"))
+
+
+def _encode(argument: str | bytes) -> bytes:
+    try:
+        return argument.encode() if isinstance(argument, str) else argument
+    except UnicodeEncodeError:
+        raise UnquotableText(what="the text", problem="a lone surrogate") from None
 
 
 def target(tmux_id: str) -> Word:

@@ -23,11 +23,11 @@ import msgspec
 
 from orchestratord.errors import Fault, TmuxRefused, Unavailable
 from orchestratord.log import Log
-from orchestratord.tmux import server
+from orchestratord.tmux import server, setting
 from orchestratord.tmux.client import Client, TmuxGone, argv_for
 from orchestratord.tmux.command import command, quote, sequence
 from orchestratord.tmux.process import Process, identify
-from orchestratord.tmux.reply import ServerRow, SessionRow
+from orchestratord.tmux.reply import ServerRow, UnreadableReply
 from orchestratord.tmux.wire import Notification
 
 log = Log("tmux.link")
@@ -35,26 +35,11 @@ log = Log("tmux.link")
 DEADLINE = 5.0
 """Seconds for one request; a healthy server answers in 0.05 ms, and in 10 ms under a flood."""
 
+_SHORTEST = 0.9
+"""Seconds that a request has at least, once it is sent; so it may end that much too late."""
+
 _RETRY = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds before each new attempt to connect; the last repeats."""
-
-_WAKE = "orch_wake"
-HOOKS = ("window-layout-changed", "pane-died", "client-attached", "client-detached")
-HOOK_INDEX = 7717
-"""Our place in each hook's array, so that hooks of a human's are left alone."""
-
-OPTIONS = (
-    ("-s", "exit-empty", "off"),
-    ("-s", "message-limit", "0"),  # else show-messages shows every payload
-    ("-s", "set-clipboard", "off"),  # OSC 52 from a pane must not reach a human's clipboard
-    ("-s", "escape-time", "20"),
-    ("-g", "default-size", "200x50"),
-    ("-g", "history-limit", "10000"),
-    ("-g", "update-environment", ""),
-    ("-gw", "allow-rename", "off"),
-    ("-gw", "automatic-rename", "off"),
-    ("-gwq", "allow-passthrough", "off"),  # since 3.3
-)
 
 
 class NoTmux(Unavailable):
@@ -116,6 +101,7 @@ class Link:
         self._program = program
         self._starts_server = starts_server
         self._environment = environment
+        self._settings: list[bytes] = []
         self._record = server.ServerRecord(socket)
         self._client: Client | None = None
         self._waiter: Client | None = None
@@ -139,11 +125,18 @@ class Link:
                 await client.close()
 
     async def request(
-        self, *commands: bytes, what: str, opaque: bool = False, deadline: float = DEADLINE
+        self,
+        *commands: bytes,
+        what: str,
+        server: str | None = None,
+        opaque: bool = False,
+        deadline: float = DEADLINE,
     ) -> list[list[bytes]]:
         """Run commands as one line, which is atomic; return the body of each.
 
-        ``what`` names the request in errors, without any payload. ``opaque``
+        ``what`` names the request in errors, without any payload. ``server`` is
+        the uuid of the server that ids in the commands belong to: another one,
+        which has other things under the same ids, never gets them. ``opaque``
         is for a single command whose output a pane controls.
 
         Raises:
@@ -152,11 +145,16 @@ class Link:
         """
         line = sequence(commands)
         if not self._connected.is_set():
+            ends = asyncio.get_running_loop().time() + deadline
             try:
                 await asyncio.wait_for(self._connected.wait(), deadline)
             except TimeoutError:
                 raise TmuxGone(reason=self.trouble or "not connected") from None
-        assert self._client is not None
+            # A client that has just connected is not to be killed for what it has no time for.
+            deadline = max(ends - asyncio.get_running_loop().time(), _SHORTEST)
+        assert self._client is not None and self.server is not None
+        if server not in (None, self.server.uuid):
+            raise TmuxGone(reason="its server has ended")
         self.requests += 1
         return await self._client.request(line, what=what, opaque=opaque, deadline=deadline)
 
@@ -183,9 +181,25 @@ class Link:
             "unknown_lines": client.unknown_lines if client else 0,
         }
 
+    async def restore(self) -> list[str]:
+        """Set again what somebody changed of our options and hooks; return their names.
+
+        Raises:
+            TmuxGone: there was no answer.
+        """
+        (shown,) = await self.request(setting.SHOW, what="a look at options")
+        changed = setting.differing(self._settings, shown)
+        if changed:
+            log.warning("options of ours were changed, and are restored", names=changed)
+            again = [setting.rename(shown), *setting.apply()]
+            await self.request(*again, what="options")
+        return changed
+
     async def end_server(self) -> None:
         """End the tmux server and every pane in it. Nothing else calls ``kill-server``."""
         known = self.server
+        if self._task is not None:
+            self._task.cancel()  # else it would start the next one
         with contextlib.suppress(TmuxGone, TmuxRefused):  # the server ends without answering
             await self.request(command("kill-server"), what="kill-server")
         await self.stop()
@@ -202,7 +216,7 @@ class Link:
             attempt += 1
             try:
                 await self._connect()
-            except (Fault, OSError) as problem:
+            except (Fault, UnreadableReply, OSError) as problem:
                 if str(problem) != self.trouble:
                     log.warning("cannot connect", reason=str(problem))
                 self.trouble = str(problem)
@@ -220,17 +234,22 @@ class Link:
             raise NoTmux(reason=f"{self._program} is not on the PATH")
         existed = await self._record.settle()
         argv = argv_for(program, self.socket, starts_server=self._starts_server)
+        if existed:
+            await server.refuse_foreign(program, self.socket, self._environment)
         client = await Client.start(argv, self._environment, self._hear)
         self._client = client
+        waiter = None
         try:
-            found = await self._introduce(client, existed)
+            found = await self._introduce(client)
             # tmux up to 3.4 crashes when it notifies a control client that is still connecting
             # (control_write without control_state), so both must be there before anything changes.
             waiter = await Client.start(argv, self._environment, lambda _: None)
             hello = command("display-message", "-p", "hello")
             await waiter.request(hello, what="introduction", deadline=DEADLINE)
         except BaseException:
-            client.kill("the connection was given up")
+            for begun in (client, waiter):
+                if begun is not None:
+                    begun.kill("the connection was given up")
             raise
         self._waiter = waiter
         self._record.write(found.process)
@@ -239,26 +258,18 @@ class Link:
         self.on_connect(found)
         self._connected.set()
 
-    async def _introduce(self, client: Client, existed: bool) -> Server:
+    async def _introduce(self, client: Client) -> Server:
         """Learn which server this is, stamp a new one, set the options that we rely on."""
-        show = command("display-message", "-p", ServerRow.FORMAT)
-        sessions = command("list-sessions", "-F", SessionRow.FORMAT)
-        ask = sequence([show, sessions])
-        first, listed = await client.request(ask, what="introduction", deadline=DEADLINE)
-        row = ServerRow.parse(first[0])
+        ask = command("display-message", "-p", ServerRow.FORMAT)
+        bodies = await client.request(ask, what="introduction", deadline=DEADLINE)
+        row = ServerRow.parse(b"\n".join(*bodies))
         if row.tier < (3, 2):
             raise TmuxTooOld(version=row.version)
-        strangers = [s for s in map(SessionRow.parse, listed) if s.name != "_orch"]
-        if existed and not row.uuid and strangers:
-            raise server.ForeignServer(
-                socket=str(self.socket), reason="it has sessions and not our stamp"
-            )
         stamp = row.uuid or str(uuid.uuid4())
         lines = [command("set-option", "-s", "--", "@orch_server", quote(stamp))]
-        lines += [command("set-option", w, "--", n, quote(v)) for w, n, v in OPTIONS]
-        wake = quote(f"wait-for -S {_WAKE}")
-        lines += [command("set-hook", "-g", "--", f"{h}[{HOOK_INDEX}]", wake) for h in HOOKS]
-        await client.request(sequence(lines), what="options", deadline=DEADLINE)
+        lines += [*setting.apply(), setting.SHOW]
+        bodies = await client.request(sequence(lines), what="options", deadline=DEADLINE)
+        self._settings = bodies[-1]
         process = identify(row.pid)
         if process is None:
             raise TmuxGone(reason=f"its server (pid {row.pid}) is gone")
@@ -281,7 +292,7 @@ class Link:
         log.warning("disconnected", reason=self.trouble)
 
     async def _wait_for_wakes(self, waiter: Client) -> None:
-        wait = command("wait-for", _WAKE)
+        wait = command("wait-for", setting.WAKE)
         while True:
             try:
                 await waiter.request(wait, what="wait-for", deadline=None)

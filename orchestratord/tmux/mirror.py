@@ -94,6 +94,7 @@ class Mirror:
             await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
+        checked = self._clock.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SAFETY_INTERVAL):
@@ -106,6 +107,9 @@ class Mirror:
             self._urgent.clear()
             began = self._clock.monotonic()
             try:
+                if began - checked >= SAFETY_INTERVAL:
+                    await self._link.restore()
+                    checked = began
                 snapshot = await self._list()
             except (TmuxGone, TmuxRefused, UnreadableReply) as problem:
                 log.warning("listing failed, nothing is concluded", reason=str(problem))
@@ -131,7 +135,11 @@ class Mirror:
             command("list-panes", "-a", "-F", PaneRow.FORMAT),
             what="a listing",
         )
-        hub = next((s.session for s in map(SessionRow.parse, sessions) if s.name == HUB), "")
+        session_rows = list(map(SessionRow.parse, sessions))
+        hub = next((s.session for s in session_rows if s.name == HUB), None)
+        if hub is None:
+            await self._link.restore()
+            raise UnreadableReply("our own session is not listed under its name")
         # A window in the hub and elsewhere counts as elsewhere, one linked twice as the last.
         window_rows = sorted(map(WindowRow.parse, windows), key=lambda w: w.session != hub)
         pane_rows = sorted(map(PaneRow.parse, panes), key=lambda p: p.session != hub)
@@ -141,5 +149,5 @@ class Mirror:
             at=self._clock.monotonic(),
             panes={p.pane: p for p in pane_rows if p.session != hub or p.orch_id},
             windows={w.window: w for w in window_rows if w.session != hub},
-            sessions={s.session: s for s in map(SessionRow.parse, sessions) if s.session != hub},
+            sessions={s.session: s for s in session_rows if s.session != hub},
         )

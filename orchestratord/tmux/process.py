@@ -6,6 +6,7 @@ Reads /proc by hand, because a look at all processes is on the way of every kill
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 
 import msgspec
@@ -89,12 +90,18 @@ class Process(msgspec.Struct, frozen=True):
 
     def send(self, number: int) -> bool:
         """Send a signal to that very process; False if it is gone or not ours."""
-        if not self.alive():
+        try:
+            handle = os.pidfd_open(self.pid)  # from here on no other process can be meant
+        except OSError:
             return False
         try:
-            os.kill(self.pid, number)
+            if not self.alive():
+                return False
+            signal.pidfd_send_signal(handle, number)
         except (ProcessLookupError, PermissionError):
             return False
+        finally:
+            os.close(handle)
         return True
 
 

@@ -2,12 +2,15 @@
 
 Fields are separated by tabs. Text that a pane, a human or a file name controls
 goes through ``#{s/[^ -~]/?/:…}``, so no field can hold a tab or a newline; the
-working directory and command of a process are read from /proc instead. A line
-that does not fit is a defect and raises, it is never guessed at.
+working directory and command of a process are read from /proc instead. Titles and
+names are not asked for when they are long, because tmux needs quadratic time to
+filter them: a title of 1 MB, which any program can set, costs 1.5 s a listing. A
+line that does not fit is a defect and raises, it is never guessed at.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,8 +25,15 @@ def _plain(field: str) -> str:
     return "#{s/[^ -~]/?/:" + field + "}"
 
 
+def _bounded(field: str) -> str:
+    return "#{?#{e|<:#{n:" + field + "},1000}," + _plain(field) + ",(too long)}"
+
+
 def _number(text: bytes) -> int | None:
     return int(text) if text else None
+
+
+_VERSION = re.compile(r"\b([0-9]{1,3})\.([0-9]{1,3})")
 
 
 class UnreadableReply(Exception):
@@ -56,7 +66,7 @@ class PaneRow:
         "#{pane_id}", "#{window_id}", "#{session_id}", "#{pane_pid}", "#{pane_dead}",
         "#{pane_dead_status}", "#{pane_dead_signal}", "#{pane_width}", "#{pane_height}",
         "#{pane_active}", "#{pane_in_mode}", "#{pane_pipe}", "#{cursor_x}", "#{cursor_y}",
-        "#{pane_tty}", _plain("@orch_id"), _plain("pane_title"),
+        "#{pane_tty}", _plain("@orch_id"), _bounded("pane_title"),
     )  # fmt: skip
 
     @classmethod
@@ -113,7 +123,7 @@ class WindowRow:
     FORMAT = _format(
         "#{window_id}", "#{session_id}", "#{window_index}", "#{window_active}", "#{window_width}",
         "#{window_height}", "#{window_zoomed_flag}", _plain("@orch_window"),
-        _plain("window_name"), "#{window_layout}",
+        _bounded("window_name"), "#{window_layout}",
     )  # fmt: skip
 
     @classmethod
@@ -141,7 +151,7 @@ class SessionRow:
     name: str
 
     FORMAT = _format(
-        "#{session_id}", "#{session_attached}", _plain("@orch_session"), _plain("session_name")
+        "#{session_id}", "#{session_attached}", _plain("@orch_session"), _bounded("session_name")
     )
 
     @classmethod
@@ -176,7 +186,9 @@ class ServerRow:
 
     @property
     def tier(self) -> tuple[int, int]:
-        """The version as numbers: ``3.3a`` is (3, 3), ``next-3.8`` is (3, 8)."""
-        digits = self.version.removeprefix("next-")
-        major, _, minor = digits.partition(".")
-        return int(major), int("".join(c for c in minor[:2] if c.isdigit()) or "0")
+        """The version as numbers: ``3.3a`` is (3, 3), ``next-3.8`` is (3, 8).
+
+        One that says nothing, like ``master``, counts as the oldest that works.
+        """
+        found = _VERSION.search(self.version)
+        return (int(found[1]), int(found[2])) if found else (3, 2)

@@ -14,15 +14,22 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from orchestratord.errors import FailedPrecondition, Unavailable
 from orchestratord.log import Log
+from orchestratord.tmux.client import HUB
 from orchestratord.tmux.process import Process
 
 log = Log("tmux.server")
+
+
+_PATIENCE = 2.0
+"""Seconds for a server's first answer, which takes 3 ms."""
 
 
 class ForeignServer(FailedPrecondition):
@@ -37,6 +44,12 @@ class ServerUnreachable(Unavailable):
     template = "the tmux server (pid {pid}) runs but does not listen on {socket}"
 
 
+class ServerSilent(Unavailable):
+    """Something listens on the tmux socket and does not answer; it may be stopped."""
+
+    template = "what listens on {socket} gave no answer in {seconds:g} s"
+
+
 def prepare_directory(path: Path) -> None:
     """Make the socket's directory 0700, or refuse one that others could write to."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,9 +60,28 @@ def prepare_directory(path: Path) -> None:
 
 def refuse_default(path: Path) -> None:
     """Refuse the user's own server: we never touch it."""
-    base = Path(os.environ.get("TMUX_TMPDIR", "/tmp")) / f"tmux-{os.getuid()}"
-    if path.parent.resolve() == base.resolve():
-        raise ForeignServer(socket=str(path), reason="it lies in the user's own tmux directory")
+    for base in {"/tmp", os.environ.get("TMUX_TMPDIR") or "/tmp"}:
+        if path.parent.resolve() == (Path(base) / f"tmux-{os.getuid()}").resolve():
+            raise ForeignServer(socket=str(path), reason="it lies in the user's own tmux directory")
+
+
+async def refuse_foreign(program: str, path: Path, environment: Mapping[str, str]) -> None:
+    """Refuse a server that has sessions and not our stamp, without leaving a trace in it."""
+    look = await asyncio.create_subprocess_exec(
+        program, "-N", "-S", str(path), "list-sessions", "-F", "#{session_name} #{@orch_server}",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env=dict(environment), cwd="/",
+    )  # fmt: skip
+    try:
+        shown, _ = await asyncio.wait_for(look.communicate(), _PATIENCE)
+    except TimeoutError:
+        raise ServerSilent(socket=str(path), seconds=_PATIENCE) from None
+    finally:
+        if look.returncode is None:
+            look.kill()
+            await look.wait()
+    if any(line.endswith(b" ") and line != HUB.encode() + b" " for line in shown.splitlines()):
+        raise ForeignServer(socket=str(path), reason="it has sessions and not our stamp")
 
 
 def listener(path: Path) -> int | None:

@@ -17,8 +17,9 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
-MAX_LINE = 1 << 20
-"""Bytes of a line. tmux itself writes at most some 10 kB; more is a defect, and dropped."""
+MAX_LINE = 1 << 24
+"""Bytes of a line; a longer one is dropped and counted. A full history of wrapped rows that is
+captured as one joined line has 8 MiB (10,000 rows of 200 columns of 4 bytes)."""
 
 _GUARD = re.compile(rb"%(begin|end|error) ([0-9]{1,12}) ([0-9]{1,12}) ([01])\Z")
 
@@ -80,7 +81,8 @@ class Wire:
         self.unknown_lines = 0
         self.overlong_lines = 0
         self._pending: deque[_Pending] = deque()
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
         self._skipping = False
         self._guard: tuple[bytes, bytes, bytes] | None = None
         self._body: list[bytes] = []
@@ -96,10 +98,14 @@ class Wire:
         Raises:
             Desync: a reply came that nobody asked for.
         """
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > MAX_LINE:
-            self._rest, self._skipping = b"", True
+        self._rest.append(data)
+        self._size += len(data)
+        if b"\n" not in data:
+            self._drop_if_overlong()
+            return []
+        lines = b"".join(self._rest).split(b"\n")
+        tail = lines.pop()
+        self._rest, self._size = [tail], len(tail)
         out: list[Reply | Notification] = []
         for line in lines:
             if self._skipping or len(line) > MAX_LINE:
@@ -110,7 +116,12 @@ class Wire:
                 self._outside(line, out)
             else:
                 self._inside(line, out)
+        self._drop_if_overlong()
         return out
+
+    def _drop_if_overlong(self) -> None:
+        if self._size > MAX_LINE:
+            self._rest, self._size, self._skipping = [], 0, True
 
     def _outside(self, line: bytes, out: list[Reply | Notification]) -> None:
         if guard := _GUARD.match(line):
@@ -174,8 +185,12 @@ class Wire:
         begin = b"%%begin %s %s 1" % (end[2], end[3])
         if body[-3] != begin:
             return
-        if body[-2] == request.nonce and body[-4] == b"%%end %s %s 1" % (time, number):
-            request.bodies.append(body[:-4])
+        if body[-2] == request.nonce:
+            # The last of what looks like the end is the end: only blocks of hooks come after it.
+            at = _last(body[:-3], b"%%end %s %s 1" % (time, number))
+            if at is None:
+                raise Desync("a reply has no end")
+            request.bodies.append(body[:at])
             request.complete, request.opaque = True, False
             self._guard, self._body = None, []
         elif body[-2] == request.nonce + b".":
@@ -198,3 +213,7 @@ class Wire:
                 self._outside(line, out)
             else:
                 self._inside(line, out)
+
+
+def _last(lines: list[bytes], wanted: bytes) -> int | None:
+    return next((at for at in range(len(lines) - 1, -1, -1) if lines[at] == wanted), None)

@@ -153,3 +153,13 @@ async def test_status_and_down_start_nothing(orchctl: Orchctl, tmp_path: Path) -
     assert (await orchctl("down")).json == {"stopped": False}
     assert (await orchctl("doctor")).status == 0
     assert starts(tmp_path) == []
+
+
+def test_directories_made_for_a_daemon_are_private_with_their_missing_parents(
+    tmp_path: Path,
+) -> None:
+    from orchctl import autostart
+
+    autostart.make_private(tmp_path / "state" / "run")
+    modes = [(tmp_path / part).stat().st_mode & 0o777 for part in ("state", "state/run")]
+    assert modes == [0o700, 0o700]

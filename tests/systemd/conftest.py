@@ -77,7 +77,7 @@ class Host:
 
         def has_ended() -> bool:
             found.update(self.orchctl("pane-get", pane))
-            return found["state"] == "exited"
+            return bool(found["state"] == "exited")
 
         until(has_ended, f"the end of {pane}")
         return found

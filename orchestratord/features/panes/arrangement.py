@@ -26,7 +26,7 @@ from orchestratord.features.panes.registry import Record, Registry, save
 from orchestratord.store.db import Store
 from orchestratord.tmux.command import command, quote, quote_format, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.mirror import Mirror
+from orchestratord.tmux.mirror import Mirror, Snapshot
 
 LAYOUTS = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
 """The only layouts that are ever sent: any other text can crash a server (3.3a)."""
@@ -35,7 +35,11 @@ Layout = Literal["even-horizontal", "even-vertical", "main-horizontal", "main-ve
 
 
 class Arrangement:
-    """Changes to what exists. Keeps no state of its own."""
+    """Changes to what exists.
+
+    Its only state: which sessions are fitted to a terminal, and whether anybody
+    was seen attached since. A crash forgets it; the sizes then stay.
+    """
 
     def __init__(
         self, registry: Registry, link: Link, mirror: Mirror, store: Store, clock: Clock
@@ -45,6 +49,7 @@ class Arrangement:
         self._mirror = mirror
         self._store = store
         self._clock = clock
+        self._fitted: dict[str, bool] = {}
 
     async def rename_session(self, session: SessionRecord, name: str, by: str) -> None:
         """Give a session another name, in tmux too."""
@@ -107,16 +112,38 @@ class Arrangement:
         await self._write([pane], [resized])
 
     async def fit(self, session: SessionRecord, size: tuple[int, int] | None) -> None:
-        """Give every window of a session the size of somebody's terminal, or its own again."""
+        """Give every window of a session the size of somebody's terminal, or its own again.
+
+        It gets its own size back when nobody is attached any more; asked for
+        that while somebody is, nothing happens.
+        """
+        if size is None:
+            snapshot = await self._mirror.refresh()
+            row = snapshot.sessions.get(session.tmux)
+            if row is not None and row.attached:
+                return
+            self._fitted.pop(session.id, None)
+        else:
+            self._fitted.setdefault(session.id, False)
         width, height = size or (session.width, session.height)
-        windows = [w for w in self._registry.windows.values() if w.session == session.id]
-        lines = [
-            command("resize-window", "-t", target(w.tmux), "-x", str(width), "-y", str(height))
-            for w in windows
-        ]
-        for line in lines:
-            await self._link.request(line, what="fitting a session")
+        for window in [w for w in self._registry.windows.values() if w.session == session.id]:
+            where = target(window.tmux)
+            await self._ask("resize-window", "-t", where, "-x", str(width), "-y", str(height))
         self._mirror.poke()
+
+    def left_alone(self, snapshot: Snapshot) -> list[SessionRecord]:
+        """Return the fitted sessions that everybody has left, for whatever reason."""
+        out = []
+        for session_id, was_attached in list(self._fitted.items()):
+            session = self._registry.sessions.get(session_id)
+            row = snapshot.sessions.get(session.tmux) if session else None
+            if session is None or row is None:
+                del self._fitted[session_id]
+            elif row.attached:
+                self._fitted[session_id] = True
+            elif was_attached:
+                out.append(session)
+        return out
 
     async def move(
         self, pane: PaneRecord, session: SessionRecord, of: PaneRecord | None, by: str

@@ -57,8 +57,6 @@ from orchestratord.tmux.spool import Spool
 
 log = Log("panes.creation")
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
-_OURS = ("TMUX", "TMUX_PANE", "ORCH_PANE")
 DEFAULT_SIZE = (200, 50)
 NOWHERE = Process(0, 0)
 
@@ -75,15 +73,6 @@ def failpoint(name: str) -> None:
     """Die here, as by kill -9, if a test asked for that through the environment."""
     if os.environ.get("ORCH_FAIL") == name:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Program(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new pane runs: an argv, or a shell if there is none."""
-
-    command: tuple[str, ...] | None = None
-    shell: str | None = None
-    cwd: str | None = None
-    env: Mapping[str, str] = {}
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -365,52 +354,6 @@ class Creation:
             pipe=self._spool.pipe(pane.id, pane.epoch),
         )
 
-    # Checking
-
-    def _shell(self, wanted: str | None) -> str:
-        if wanted is None:
-            wanted = self._environment.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
-            wanted = wanted if os.access(wanted, os.X_OK) else "/bin/sh"
-        found = shutil.which(wanted, path=self._environment.get("PATH"))
-        if found is None:
-            raise NoSuchProgram(program=wanted)
-        return found
-
-    def _check_program(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        path = env.get("PATH", self._environment.get("PATH"))
-        if "=" in argv[0]:
-            raise BadValue(field="command", reason="a program's name cannot hold =")
-        if not argv[0].startswith(("./", "../")) and shutil.which(argv[0], path=path) is None:
-            raise NoSuchProgram(program=argv[0])
-
 
 def _room(pane: PaneRecord) -> placement.Room:
     return placement.Room(pane.id, int(pane.window[1:]), pane.width, pane.height)
-
-
-def _check_directory(cwd: str) -> None:
-    try:
-        path = Path(cwd)
-        if not path.is_absolute():
-            reason = "it is not absolute"
-        elif not path.is_dir():
-            reason = "it is no directory"
-        elif not os.access(path, os.X_OK):
-            reason = "it may not be entered"
-        else:
-            return
-    except (OSError, ValueError) as problem:
-        reason = (
-            problem.strerror if isinstance(problem, OSError) and problem.strerror else "no path"
-        )
-    raise BadDirectory(cwd=cwd[:200], reason=reason)
-
-
-def _check_environment(env: Mapping[str, str]) -> None:
-    for name, value in env.items():
-        if not _VARIABLE.match(name):
-            raise BadValue(field="env", reason=f"{name[:50]!r} is no name of a variable")
-        if name in _OURS:
-            raise BadValue(field="env", reason=f"{name} is set by tmux or by us")
-        if "\0" in value:
-            raise BadValue(field="env", reason=f"the value of {name} holds a NUL byte")

@@ -204,6 +204,8 @@ class Panes:
         found = compare(snapshot, self.registry, self.creation.born)
         self.foreign = found.foreign
         self.registry.sizes_stale = False
+        for session in self.arrangement.left_alone(snapshot):
+            self._spawn(self.arrangement.fit(session, None))
         for pane in found.vanished:
             if pane.exit is not None:
                 self.endings.left(pane)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 
 from orchestratord.features.system.model import Check
 from orchestratord.tmux.libtmux_ import LinkedServer, unknown_formats
-from orchestratord.tmux.link import HOOK_INDEX, HOOKS, OPTIONS, Link, Server
+from orchestratord.tmux.link import Link, Server
+from orchestratord.tmux.setting import HOOK_INDEX, HOOKS, OPTIONS
 
 
 def checks(link: Link, server: Server) -> list[tuple[str, Callable[[], Check]]]:
@@ -27,7 +28,9 @@ def formats(server: Server) -> Check:
     """See whether this tmux tells everything that we ask it for."""
     lacking = unknown_formats(server.tier)
     if not lacking:
-        return Check(check="tmux formats", verdict="ok", detail=f"{server.version} has all that is used")
+        return Check(
+            check="tmux formats", verdict="ok", detail=f"{server.version} has all that is used"
+        )
     return Check(
         check="tmux formats",
         verdict="warn",
@@ -61,5 +64,5 @@ def _compared(name: str, differing: Iterator[str]) -> Check:
         check=name,
         verdict="warn",
         detail="; ".join(found),
-        remedy="somebody changed them; a restart of the daemon sets them again",
+        remedy="somebody changed them; they are set again within seconds",
     )

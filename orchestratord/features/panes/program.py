@@ -1,0 +1,99 @@
+"""What a new pane runs, and the checks that can be made before anything is begun.
+
+A check here spares a caller a pane that dies at once; the program may still fail
+to start. Reads the file system, changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from orchestratord.features.panes.fault import BadDirectory, BadValue, NoSuchProgram
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
+_OURS = ("TMUX", "TMUX_PANE", "ORCH_PANE")
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new pane runs: an argv, or a shell if there is none."""
+
+    command: tuple[str, ...] | None = None
+    shell: str | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] = {}
+
+
+def resolve(program: Program, environment: Mapping[str, str]) -> tuple[list[str], str]:
+    """Return the argv and the directory to run it in; ``environment`` is what panes get.
+
+    Raises:
+        BadDirectory, BadValue, NoSuchProgram: it could not run.
+    """
+    cwd = program.cwd or environment.get("HOME", "/")
+    check_directory(cwd)
+    check_environment(program.env)
+    if program.command is None:
+        return [_shell(program.shell, environment), "-l"], cwd
+    check_command(program.command, cwd, program.env, environment)
+    return list(program.command), cwd
+
+
+def check_directory(cwd: str) -> None:
+    """Refuse what is no directory that we may enter."""
+    try:
+        path = Path(cwd)
+        if not path.is_absolute():
+            reason = "it is not absolute"
+        elif not path.is_dir():
+            reason = "it is no directory"
+        elif not os.access(path, os.X_OK):
+            reason = "it may not be entered"
+        else:
+            return
+    except (OSError, ValueError) as problem:
+        named = isinstance(problem, OSError) and problem.strerror
+        reason = problem.strerror if named else "no path"
+    raise BadDirectory(cwd=cwd[:200], reason=reason)
+
+
+def check_environment(env: Mapping[str, str]) -> None:
+    """Refuse names that no shell could use or that are not the caller's to set."""
+    for name, value in env.items():
+        if not _VARIABLE.match(name):
+            raise BadValue(field="env", reason=f"{name[:50]!r} is no name of a variable")
+        if name in _OURS:
+            raise BadValue(field="env", reason=f"{name} is set by tmux or by us")
+        if "\0" in value:
+            raise BadValue(field="env", reason=f"the value of {name} holds a NUL byte")
+
+
+def check_command(
+    argv: Sequence[str], cwd: str, env: Mapping[str, str], environment: Mapping[str, str]
+) -> None:
+    """Refuse an argv whose program is not there."""
+    if any("\0" in word for word in argv):
+        raise BadValue(field="command", reason="a word holds a NUL byte")
+    if "=" in argv[0]:
+        raise BadValue(field="command", reason="a program's name cannot hold =")
+    program = os.path.join(cwd, argv[0]) if "/" in argv[0] else argv[0]  # noqa: PTH118
+    if shutil.which(program, path=env.get("PATH", environment.get("PATH"))) is None:
+        raise NoSuchProgram(program=argv[0][:200])
+
+
+def _shell(wanted: str | None, environment: Mapping[str, str]) -> str:
+    if wanted is None:
+        wanted = environment.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
+        wanted = wanted if os.access(wanted, os.X_OK) else "/bin/sh"
+    if "\0" in wanted:
+        raise BadValue(field="shell", reason="it holds a NUL byte")
+    found = shutil.which(wanted, path=environment.get("PATH"))
+    if found is None:
+        raise NoSuchProgram(program=wanted[:200])
+    return found
