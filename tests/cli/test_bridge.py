@@ -32,6 +32,7 @@ ANSWERS: dict[str, Any] = {
     "exec.wait": {"exec": "e1", "exit_code": 0, "ended_by": "exit_code", "output": "hi\n"},
     "daemon.reconcile": {"changes": []},
 }
+IN_DEV = {"session": "dev", "pane": "build"}
 SEARCH = {"pane": "dev/build", "pattern": "o|k"}
 
 
@@ -51,13 +52,13 @@ SEARCH = {"pane": "dev/build", "pattern": "o|k"}
             "pane-create-with-layout dev build even-vertical",
             [("pane.create", {"session": "dev", "name": "build", "layout": "even-vertical"})],
         ),
-        ("pane-kill dev build", [("pane.kill", {"pane": "dev/build"})]),
+        ("pane-kill dev build", [("pane.kill", IN_DEV)]),
         ("pane-kill p1", [("pane.kill", {"pane": "p1"})]),
-        ("pane-capture dev build", [("pane.capture", {"pane": "dev/build"})]),
-        ("pane-capture dev build 20", [("pane.capture", {"pane": "dev/build", "lines": 20})]),
+        ("pane-capture dev build", [("pane.capture", IN_DEV)]),
+        ("pane-capture dev build 20", [("pane.capture", IN_DEV | {"lines": 20})]),
         ("pane-watch dev build o|k", [("pane.search", SEARCH)]),
         ("pane-watch dev build o|k 9", [("pane.search", SEARCH | {"lines": 9})]),
-        ("pane-has-pattern dev build o|k", [("pane.has_pattern", SEARCH)]),
+        ("pane-has-pattern dev build o|k", [("pane.has_pattern", IN_DEV | {"pattern": "o|k"})]),
         ("pane-has-pattern build o|k", [("pane.has_pattern", SEARCH | {"pane": "build"})]),
         ("pane-status dev build", [("pane.get", {"pane": "dev/build"})]),
         ("pane-list-json dev", [("pane.list", {"session": "dev"})]),
