@@ -91,6 +91,7 @@ def new_window(
 ) -> list[bytes]:
     """Make a window of one pane in the session with that tmux id; nobody's view changes."""
     return [
+        command("has-session", "-t", quote(f"{session}:")),  # or the window would stay in the hub
         command(
             "new-window", "-t", exact_session(HUB, ":"), "-n", quote_format(name), *birth.start()
         ),

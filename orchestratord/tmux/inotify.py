@@ -13,7 +13,7 @@ from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-MODIFY, CLOSE_WRITE, CREATE = 0x2, 0x8, 0x100
+MODIFY, CLOSE_WRITE, MOVED_FROM, CREATE, DELETE = 0x2, 0x8, 0x40, 0x100, 0x200
 OVERFLOW = 0x4000
 _HEADER = struct.Struct("iIII")
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
@@ -26,7 +26,7 @@ class Inotify:
         self.fd: int = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
-        mask = MODIFY | CLOSE_WRITE | CREATE
+        mask = MODIFY | CLOSE_WRITE | MOVED_FROM | CREATE | DELETE
         if _libc.inotify_add_watch(self.fd, os.fsencode(directory), mask) < 0:
             raise OSError(ctypes.get_errno(), f"inotify_add_watch: {directory}")
 

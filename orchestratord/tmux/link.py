@@ -187,7 +187,7 @@ class Link:
         Raises:
             TmuxGone: there was no answer.
         """
-        (shown,) = await self.request(setting.SHOW, what="a look at options")
+        (shown,) = await self.request(setting.SHOW, what="a look at options", opaque=True)
         changed = setting.differing(self._settings, shown)
         if changed:
             log.warning("options of ours were changed, and are restored", names=changed)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from orchestratord.clock import Clock
 from orchestratord.log import Log
-from orchestratord.tmux.command import Word, quote
+from orchestratord.tmux.command import Word, quote_timed_format
 from orchestratord.tmux.inotify import CLOSE_WRITE, Inotify
 from orchestratord.tmux.stream import CHUNK, CREDIT, Cursor, Listener, Slice, Stream, Tap
 
@@ -78,7 +78,7 @@ class Spool:
         file = shlex.quote(str(self.directory / f"{pane}.{epoch}."))
         blocks = CREDIT // 512
         shell = f"umask 077; trap '' XFSZ; ulimit -S -f {blocks}; exec cat >>{file}$$"
-        return quote(shell.replace("#", "##").replace("%", "%%"))
+        return quote_timed_format(shell)
 
     def expect(self, pane: str, epoch: int, *, fresh: bool = False) -> Stream:
         """Begin an epoch of a pane's output; its file is there, or its copier makes it soon.
@@ -87,12 +87,15 @@ class Spool:
         """
         old = self._streams.get(pane)
         if old is not None:
+            old.look()
+            old.pump()
             old.release()
         stream = Stream(self.directory, pane, epoch, self._clock, old.taps if old else [])
         self._streams[pane] = stream
         self._tell_followers(pane)
         for file in () if fresh else self.directory.glob(f"{pane}.{epoch}.*"):
             self._noticed(file.name, 0)
+        self._turn(stream)
         return stream
 
     def note(self, pane: str, epoch: int) -> Path:
@@ -161,36 +164,24 @@ class Spool:
 
         Writes an escape sequence that no terminal knows, with a nonce, to the
         terminal: what is before it in the file is everything. The stream ends
-        there. False if it did not come back in time.
+        there, and nobody is shown the mark. False if it did not come back in time.
         """
         stream = self._streams[pane]
         mark = b"\x1b]7717;%s\x07" % secrets.token_hex(16).encode()
-        found = asyncio.get_running_loop().create_future()
-        seen = b""
-
-        def look(part: Slice) -> None:
-            nonlocal seen
-            seen = seen[-len(mark) :] + part.data
-            at = seen.find(mark)
-            if at >= 0 and not found.done():
-                found.set_result(part.next.offset - len(seen) + at)
-
-        silence = self.listen(pane, look, stream.cursor)
         try:
             async with asyncio.timeout(SETTLE):
                 await stream.opened()
-                terminal = os.open(tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-                try:
-                    os.write(terminal, mark)
-                finally:
-                    os.close(terminal)
-                stream.seal(await found)
+                there = stream.await_mark(mark)
+                await _write(tty, mark)
+                await there
                 return True
         except (TimeoutError, OSError) as problem:
             log.warning("last output may be incomplete", pane=pane, reason=str(problem))
             return False
         finally:
-            silence()
+            stream.forgo_mark()
+            stream.look()
+            self._tell(stream)
 
     async def settle(self, pane: str, round_trip: Callable[[], Awaitable[object]]) -> bool:
         """Wait until all that a dead pane wrote is in its file; False if that is not sure.
@@ -239,8 +230,10 @@ class Spool:
         assert self._inotify is not None
         changes = self._inotify.read()
         if changes is None:  # the queue overflowed: look at everything
-            notes = {file.name: CLOSE_WRITE for file in self.directory.glob("*.pid")}
-            changes = notes | {file.name: 0 for file in self.directory.glob("p*.[0-9]*")}
+            names = {file.name for file in self.directory.iterdir()}
+            changes = {name: CLOSE_WRITE if _NOTE.match(name) else 0 for name in names}
+            for stream in list(self._streams.values()):
+                self._look(stream)
         for name, mask in changes.items():
             self._noticed(name, mask)
 
@@ -254,14 +247,35 @@ class Spool:
         stream = self._streams.get(match[1]) if match else None
         if match is None or stream is None or stream.epoch != int(match[2]):
             return
-        if not stream.copier:
-            stream.open(name, int(match[3]))
-        before = stream.end
-        stream.look()
-        if mask & CLOSE_WRITE or not stream.copier_alive():
+        if not stream.copier and not self._open(stream, name, int(match[3])):
+            return
+        stream.closed = stream.closed or bool(mask & CLOSE_WRITE)
+        self._look(stream)
+
+    def _open(self, stream: Stream, name: str, copier: int) -> bool:
+        try:
+            stream.open(name, copier)
+        except FileNotFoundError:
             stream.closed = True
             self.on_broken(stream.pane)
-        if stream.end > before:
+            return False
+        except OSError as problem:  # out of descriptors, say: the next change comes here again
+            log.error("output cannot be read", pane=stream.pane, reason=str(problem))
+            return False
+        return True
+
+    def _look(self, stream: Stream) -> None:
+        """Take note of what became of a stream: first of what came, then of its end."""
+        stream.look()
+        self._tell(stream)
+        if stream.copier and not stream.copier_alive():
+            stream.closed = True
+            self.on_broken(stream.pane)
+
+    def _tell(self, stream: Stream) -> None:
+        """Tell everybody what has come since the last time, whoever saw it first."""
+        if stream.end > stream.told and self._streams.get(stream.pane) is stream:
+            stream.told = stream.end
             self.on_grown(stream.pane)
             self._tell_followers(stream.pane)
             self._turn(stream)
@@ -270,8 +284,22 @@ class Spool:
         """Let a pane's listeners read; what is left waits until other panes had their turn."""
         if stream.pump() and stream.pane not in self._behind:
             self._behind.add(stream.pane)
-            asyncio.get_running_loop().call_soon(self._next_turn, stream)
+            asyncio.get_running_loop().call_soon(self._next_turn, stream.pane)
 
-    def _next_turn(self, stream: Stream) -> None:
-        self._behind.discard(stream.pane)
-        self._turn(stream)
+    def _next_turn(self, pane: str) -> None:
+        self._behind.discard(pane)
+        if (stream := self._streams.get(pane)) is not None:
+            self._turn(stream)
+
+
+async def _write(tty: str, data: bytes) -> None:
+    """Write to a terminal whose buffer may be full of what has not been read yet."""
+    terminal = os.open(tty, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        while data:
+            try:
+                data = data[os.write(terminal, data) :]
+            except BlockingIOError:
+                await asyncio.sleep(0.001)
+    finally:
+        os.close(terminal)

@@ -8,6 +8,7 @@ to a stream's state.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import struct
@@ -18,7 +19,7 @@ import msgspec
 
 from orchestratord.clock import Clock
 from orchestratord.tmux.inotify import punch
-from orchestratord.tmux.process import read_stat
+from orchestratord.tmux.process import Process, identify, read_stat
 
 KEEP = 8 << 20
 """Bytes of a pane's output that stay readable."""
@@ -86,6 +87,7 @@ class Stream:
         self.epoch = epoch
         self.start = 0
         self.end = 0
+        self.told = 0
         self.copier = 0
         self.closed = False
         self.sealed: int | None = None
@@ -95,7 +97,9 @@ class Stream:
         self._directory = directory
         self._clock = clock
         self._fd = -1
+        self._process: Process | None = None
         self._credit = 0
+        self._mark: tuple[bytes, int, asyncio.Future[None]] | None = None
         self._times: list[tuple[int, float]] = []
         self._opened = asyncio.Event()
 
@@ -108,28 +112,52 @@ class Stream:
         """Take the file of this epoch, which its copier has just made."""
         self._fd = os.open(self._directory / name, os.O_RDWR | os.O_CLOEXEC)
         self.copier = copier
+        self._process = _writer(copier, self._fd)
         self._load_times()
-        self.look()
-        self.start = max(0, _first_data(self._fd))
+        self.start = _first_data(self._fd)
+        self.look(os.fstat(self._fd).st_mtime)
         self._opened.set()
 
-    def look(self) -> bool:
-        """See how far the file has grown; bound it. True if listeners have more to read."""
+    def look(self, written: float | None = None) -> None:
+        """See how far the file has grown, by now or when it was ``written``; bound it."""
         if self._fd < 0:
-            return False
-        end = os.fstat(self._fd).st_size
-        if self.sealed is not None:
-            end = min(end, self.sealed)
+            return
+        found = os.fstat(self._fd)
+        if found.st_nlink == 0:
+            self.closed = True  # somebody removed it: its copier writes for nobody
+        if self._mark is not None:
+            self._seek_mark(found.st_size)
+        end = found.st_size if self.sealed is None else min(found.st_size, self.sealed)
         if end > self.end:
             self.end = end
-            self._note_time()
-            self._extend_credit()
+            self._note_time(written or self._clock.now().timestamp())
+            self._extend_credit(found.st_size)
             self._free()
-        return any(tap.at < self.cursor for tap in self.taps)
 
-    def seal(self, end: int) -> None:
-        """Nothing beyond this offset is output of the program."""
-        self.sealed = self.end = end
+    def await_mark(self, mark: bytes) -> asyncio.Future[None]:
+        """Show nothing of what comes now until the mark comes; the output ends before it."""
+        self.look()
+        self.sealed = self.end
+        there: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mark = (mark, self.end, there)
+        return there
+
+    def forgo_mark(self) -> None:
+        """Show everything again, unless the mark has come."""
+        if self._mark is not None:
+            self._mark = self.sealed = None
+
+    def _seek_mark(self, size: int) -> None:
+        assert self._mark is not None
+        mark, at, there = self._mark
+        data = os.pread(self._fd, size - at, at)
+        place = data.find(mark)
+        if place < 0:
+            self._mark = (mark, max(at, at + len(data) - len(mark) + 1), there)
+            return
+        self.sealed, self._mark = at + place, None
+        if not there.done():
+            there.set_result(None)
 
     def read(self, since: Cursor, limit: int) -> Slice:
         """Return bytes from a cursor on; what is no longer there shows as a gap."""
@@ -159,7 +187,7 @@ class Stream:
         cached: tuple[Cursor, Slice] | None = None
         for tap in tuple(self.taps):
             spent = 0
-            while tap.at < self.cursor and spent < TURN:
+            while tap.at < self.cursor and spent < TURN and tap in self.taps:
                 if cached is None or cached[0] != tap.at:
                     cached = (tap.at, self.read(tap.at, CHUNK))
                 tap.at = cached[1].next
@@ -169,12 +197,12 @@ class Stream:
 
     def idle(self) -> bool:
         """Whether the copier sleeps, so that all it was given is in the file, or is gone."""
-        stat = read_stat(self.copier)
-        return self.closed or stat is None or stat.state == "S"
+        stat = read_stat(self.copier) if self.copier_alive() else None
+        return stat is None or stat.state == "S"
 
     def copier_alive(self) -> bool:
         """Whether the process that grows the file is there."""
-        return not self.closed and read_stat(self.copier) is not None
+        return not self.closed and self._process is not None and self._process.alive()
 
     async def opened(self) -> None:
         """Wait until the copier has made its file."""
@@ -182,14 +210,15 @@ class Stream:
 
     def release(self) -> None:
         """Close the descriptor; the file stays."""
-        self._save_times()
+        with contextlib.suppress(OSError):  # times are worth no more than that
+            self._save_times()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
-    def _extend_credit(self) -> None:
-        if self.end + CREDIT // 2 > self._credit and self.copier:
-            self._credit = self.end + CREDIT
+    def _extend_credit(self, size: int) -> None:
+        if size + CREDIT // 2 > self._credit and self.copier_alive():
+            self._credit = size + CREDIT
             try:
                 _, hard = resource.prlimit(self.copier, resource.RLIMIT_FSIZE)
                 resource.prlimit(self.copier, resource.RLIMIT_FSIZE, (self._credit, hard))
@@ -203,8 +232,7 @@ class Stream:
         if start - self.start >= PUNCH_STEP and punch(self._fd, 0, start):
             self.start = start
 
-    def _note_time(self) -> None:
-        now = self._clock.now().timestamp()
+    def _note_time(self, now: float) -> None:
         self.last_output = now
         if self._times and now - self._times[-1][1] < _TICK:
             self._times[-1] = (self.end, self._times[-1][1])
@@ -226,6 +254,30 @@ class Stream:
             data = self._times_file.read_bytes()
             usable = len(data) - len(data) % _ENTRY.size
             self._times = [(int(o), float(t)) for o, t in _ENTRY.iter_unpack(data[:usable])]
+
+
+def _writer(pid: int, fd: int) -> Process | None:
+    """Return the process with that pid if it has the file open: a later one has not.
+
+    Right after the file was made its copier is a shell that moves the descriptor
+    to its place, so one that vanishes is a reason to look again.
+    """
+    process, wanted = identify(pid), os.fstat(fd)
+    moved = process is not None
+    while moved:
+        moved = False
+        try:
+            for number in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
+                try:
+                    if os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), wanted):  # noqa: PTH116
+                        return process
+                except FileNotFoundError:
+                    moved = True
+        except PermissionError:
+            return process  # a daemon with fewer rights than its tmux cannot know
+        except OSError:
+            return None
+    return None
 
 
 def _first_data(fd: int) -> int:

@@ -14,9 +14,10 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENTER = Path(__file__).with_name("enter.sh")
@@ -52,20 +53,25 @@ class Bed:
     pid: int
 
     def run(
-        self, *argv: str, user: str = "root", check: bool = True, stdin: str = "", **env: str
+        self,
+        *argv: str,
+        user: str = "root",
+        env: Mapping[str, str] = MappingProxyType({}),
+        check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in it to the end; by default its failure is the test's."""
         done = subprocess.run(
-            self.argv(*argv, user=user, **env),
-            input=stdin, capture_output=True, text=True, timeout=50,
-        )  # fmt: skip
+            self.argv(*argv, user=user, env=env), capture_output=True, text=True, timeout=50
+        )
         if check and done.returncode:
             raise AssertionError(
                 f"{argv} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done
 
-    def argv(self, *argv: str, user: str = "root", **env: str) -> list[str]:
+    def argv(
+        self, *argv: str, user: str = "root", env: Mapping[str, str] = MappingProxyType({})
+    ) -> list[str]:
         """Return how a program is started in it from here."""
         home = "/root" if user == "root" else f"/home/{user}"
         known = {"PATH": PATH, "HOME": home, "USER": user, "LANG": "C.UTF-8", **env}
@@ -146,9 +152,8 @@ def _removed(cgroup: Path) -> bool:
     return True
 
 
-def until(condition: object, what: str, seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
     """Wait for a condition that is outside of this process; fail at the deadline."""
-    assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

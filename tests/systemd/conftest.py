@@ -25,14 +25,14 @@ class Host:
 
     def orchctl(self, *words: str, check: bool = True) -> Any:
         """Run orchctl as the user and return its answer, None if it gave none."""
-        done = self.bed.run("orchctl", "--json", *words, user=self.user, check=check, **self.env)
+        done = self.bed.run("orchctl", "--json", *words, user=self.user, env=self.env, check=check)
         return json.loads(done.stdout) if done.stdout else None
 
     def systemctl(self, *words: str, check: bool = True) -> str:
         """Run systemctl as whoever may manage the units; returns what it says."""
         user = self.user if self.scope else "root"
         argv = ("systemctl", *self.scope, *words)
-        return self.bed.run(*argv, user=user, check=check, **self.env).stdout.strip()
+        return self.bed.run(*argv, user=user, env=self.env, check=check).stdout.strip()
 
     def show(self, name: str, unit: str = "orchestratord") -> str:
         """Return a property of a unit."""

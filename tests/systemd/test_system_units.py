@@ -34,6 +34,17 @@ def test_systemctl_start_orchestratord_serves_callers(system: Host) -> None:
     assert str(system.orchctl("daemon-ping")["pid"]) == pid
 
 
+def test_systemctl_reload_reads_the_configuration_again(system: Host) -> None:
+    system.systemctl("start", "orchestratord")
+    pid = system.daemon()
+    system.systemctl("reload", "orchestratord")
+    until(
+        lambda: bool(system.orchctl("event-list", "--kinds", "daemon.reloaded")["events"]),
+        "the event",
+    )
+    assert system.daemon() == pid
+
+
 def test_only_the_user_reaches_the_daemon(system: Host) -> None:
     system.bed.run("useradd", "mallory")
     probe = f"import socket; socket.socket(socket.AF_UNIX).connect({SOCKET!r})"

@@ -58,6 +58,6 @@ def test_the_users_units_are_correct(user: Host) -> None:
     user.orchctl("systemd", "install")
     units = [f"orchestratord{rest}" for rest in (".socket", ".service", "-tmux.service")]
     argv = ("systemd-analyze", "--user", "verify", *units)
-    assert user.bed.run(*argv, user=user.user, **user.env).stderr == ""
+    assert user.bed.run(*argv, user=user.user, env=user.env).stderr == ""
     rows = user.orchctl("systemd", "status")
     assert [row["file"] for row in rows] == ["current"] * 3

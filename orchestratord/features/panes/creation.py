@@ -8,11 +8,9 @@ finished even when its caller goes away.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-import pwd
-import re
-import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,11 +29,17 @@ from orchestratord.features.panes.fact import (
     WindowCreated,
 )
 from orchestratord.features.panes.fault import (
-    BadDirectory,
     BadValue,
     NameTaken,
     NoRoom,
-    NoSuchProgram,
+    PaneExited,
+    SessionNotFound,
+)
+from orchestratord.features.panes.program import (
+    Program,
+    check_command,
+    check_environment,
+    resolve,
 )
 from orchestratord.features.panes.record import (
     Intent,
@@ -81,6 +85,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     program: Program
     owner: str
     name: str | None = None
+    window_name: str | None = None
     labels: dict[str, str] = {}
     place: Literal["auto", "window", "right", "below"] = "auto"
     of: str | None = None
@@ -107,19 +112,27 @@ class Creation:
         self._store = store
         self._clock = clock
         self._environment = environment
+        self._sessions: dict[str, asyncio.Event] = {}
+
+    async def settled(self, name: str) -> None:
+        """Wait while a session of that name is being made; the registry says whether it was."""
+        while (made := self._sessions.get(name)) is not None:
+            await made.wait()
 
     async def session(self, name: str, wish: Wish) -> tuple[SessionRecord, PaneRecord]:
         """Make a session with its first pane."""
         number = self._store.next_id
-        server = await self._link.connected()
-        width, height = wish.size or DEFAULT_SIZE
-        session = SessionRecord(
-            id=f"s{number('session')}", name=name, tmux="", server=server.uuid,
-            created_at=rfc3339(self._clock.now()), owner=wish.owner, labels=wish.labels,
-            width=width, height=height,
-        )  # fmt: skip
-        release = self._registry.reserve(name, None, session.id)
+        session_id = f"s{number('session')}"
+        release = self._registry.reserve(name, None, session_id)
+        made = self._sessions[name] = asyncio.Event()
         try:
+            server = await self._link.connected()
+            width, height = wish.size or DEFAULT_SIZE
+            session = SessionRecord(
+                id=session_id, name=name, tmux="", server=server.uuid,
+                created_at=rfc3339(self._clock.now()), owner=wish.owner, labels=wish.labels,
+                width=width, height=height,
+            )  # fmt: skip
             window = WindowRecord(
                 id=f"w{number('window')}", session=session.id, tmux="", server=server.uuid,
                 name=wish.name or name,
@@ -127,15 +140,17 @@ class Creation:
             pane = self._draft(wish, session, window)
             intent = Intent(pane=pane, window=window, session=session)
 
-            def commands(made: birth.Birth) -> list[bytes]:
+            def commands(born: birth.Birth) -> list[bytes]:
                 return birth.new_session(
-                    made, session=session.id, window=window.id, name=name,
+                    born, session=session.id, window=window.id, name=name,
                     window_name=window.name, size=(width, height),
                 )  # fmt: skip
 
             await self._carry_out(intent, wish.program.env, commands)
         finally:
             release()
+            del self._sessions[name]
+            made.set()
         return session, pane
 
     async def pane(self, session: SessionRecord, wish: Wish) -> PaneRecord:
@@ -150,7 +165,7 @@ class Creation:
             if split is not None:
                 try:
                     return await self._split(session, wish, split, number)
-                except NoRoom:
+                except (NoRoom, PaneExited):
                     if wish.place != "auto":
                         raise
             return await self._in_new_window(session, wish, number)
@@ -159,19 +174,22 @@ class Creation:
         self, pane: PaneRecord, argv: Sequence[str] | None, env: Mapping[str, str]
     ) -> PaneRecord:
         """Run a program in a pane again, in a new epoch and incarnation."""
+        check_environment(env)
+        newer = msgspec.structs.replace(pane, epoch=pane.epoch + 1)
         if argv is not None:
-            pane.argv, pane.is_shell = list(argv), False
-            self._check_program(argv, env)
-        _check_environment(env)
-        pane.environment_names = sorted({*pane.environment_names, *env})
-        pane.epoch += 1
-        pane.incarnation += 1
-        self._spool.expect(pane.id, pane.epoch, fresh=True)
-        made = self._birth(pane, env)
-        bodies = await self._link.request(
-            *birth.respawn(made, of=pane.place.pane), what="respawn-pane"
-        )
+            check_command(argv, pane.cwd, env, self._environment)
+            newer.argv, newer.is_shell = list(argv), False
+        lines = birth.respawn(self._birth(newer, env), of=pane.place.pane)
+        self._spool.expect(pane.id, newer.epoch, fresh=True)
+        try:
+            bodies = await self._link.request(*lines, what="respawn-pane", server=pane.place.server)
+        except TmuxRefused:
+            self._spool.expect(pane.id, pane.epoch)
+            raise PaneExited(pane=pane.id) from None
         row = PaneRow.parse(bodies[-1][-1])
+        pane.argv, pane.is_shell, pane.epoch = newer.argv, newer.is_shell, newer.epoch
+        pane.environment_names = sorted({*pane.environment_names, *env})
+        pane.incarnation += 1
         self._settle_in(pane, row)
         pane.exit, pane.lost = None, False
         self.on_born(pane)
@@ -218,15 +236,7 @@ class Creation:
     def _draft(
         self, wish: Wish, session: SessionRecord, window: WindowRecord, number: str = ""
     ) -> PaneRecord:
-        program = wish.program
-        argv = list(program.command or ())
-        cwd = program.cwd or self._environment.get("HOME", "/")
-        _check_directory(cwd)
-        _check_environment(program.env)
-        if argv:
-            self._check_program(argv, program.env)
-        else:
-            argv = [self._shell(program.shell), "-l"]
+        argv, cwd = resolve(wish.program, self._environment)
         expires = None if wish.ttl is None else self._clock.now().timestamp() + wish.ttl
         return PaneRecord(
             id=number or f"p{self._store.next_id('pane')}",
@@ -234,7 +244,7 @@ class Creation:
             window=window.id,
             place=Place(session.server, "", "", NOWHERE),
             argv=argv,
-            is_shell=program.command is None,
+            is_shell=wish.program.command is None,
             cwd=cwd,
             created_at=rfc3339(self._clock.now()),
             owner=wish.owner,
@@ -242,7 +252,7 @@ class Creation:
             labels=dict(wish.labels),
             keep=wish.keep,
             expires_at=expires,
-            environment_names=sorted(program.env),
+            environment_names=sorted(wish.program.env),
         )
 
     # Acting
@@ -261,6 +271,8 @@ class Creation:
         except TmuxRefused as refused:
             if "no space" in refused.details["reason"]:
                 raise NoRoom(pane=parent.id, place=split.direction) from None
+            if "can't find" in refused.details["reason"]:
+                raise PaneExited(pane=parent.id) from None
             raise
         return pane
 
@@ -268,7 +280,7 @@ class Creation:
         program = (wish.program.command or ("shell",))[0]
         window = WindowRecord(
             id=f"w{self._store.next_id('window')}", session=session.id, tmux="",
-            server=session.server, name=wish.name or Path(program).name,
+            server=session.server, name=wish.window_name or wish.name or Path(program).name,
         )  # fmt: skip
         pane = self._draft(wish, session, window, number)
         size = wish.size or (session.width, session.height)
@@ -278,7 +290,12 @@ class Creation:
                 made, window=window.id, name=window.name, session=session.tmux, size=size
             )
 
-        await self._carry_out(Intent(pane=pane, window=window), wish.program.env, commands)
+        try:
+            await self._carry_out(Intent(pane=pane, window=window), wish.program.env, commands)
+        except TmuxRefused as refused:
+            if "can't find" in refused.details["reason"]:
+                raise SessionNotFound(session=session.name) from None
+            raise
         return pane
 
     async def _carry_out(
@@ -296,7 +313,9 @@ class Creation:
             failpoint("create.after_intent")
             self._spool.expect(pane.id, pane.epoch, fresh=True)
             try:
-                bodies = await self._link.request(*lines, what=f"the creation of {pane.id}")
+                bodies = await self._link.request(
+                    *lines, what=f"the creation of {pane.id}", server=pane.place.server
+                )
             except TmuxGone:
                 self.abandoned.add(pane.id)  # whether it was made is seen at the next listing
                 raise
@@ -307,7 +326,7 @@ class Creation:
                     raise NameTaken(name=intent.session.name, holder="someone outside") from None
                 raise
             failpoint("create.after_act")
-            await self.confirm(intent, PaneRow.parse(bodies[0][0]), ())
+            await self.confirm(intent, PaneRow.parse(next(b[0] for b in bodies if b)), ())
             failpoint("create.after_result")
         finally:
             self.under_way.discard(pane.id)

@@ -59,7 +59,6 @@ class Registry:
         self.panes: dict[str, PaneRecord] = {}
         self.windows: dict[str, WindowRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
-        self.by_tmux: dict[tuple[str, str], str] = {}
         self.sizes_stale = False
         self._reserved: dict[tuple[str | None, str], str] = {}
 
@@ -78,14 +77,11 @@ class Registry:
     def add(self, pane: PaneRecord) -> None:
         """Know a pane."""
         self.panes[pane.id] = pane
-        if not pane.gone:
-            self.by_tmux[pane.place.server, pane.place.pane] = pane.id
 
     def gone(self, pane: PaneRecord) -> None:
         """Note that a pane is in tmux no longer."""
         pane.gone = True
         self.sizes_stale = True  # its neighbours have grown
-        self.by_tmux.pop((pane.place.server, pane.place.pane), None)
 
     def forgettable(self) -> list[PaneRecord]:
         """Return the ended panes beyond those that are remembered."""
@@ -160,9 +156,11 @@ class Registry:
             PaneNotFound: nothing fits.
             AmbiguousName: several living panes fit; never one of them by guess.
         """
-        if ref in self.panes:
-            return self.panes[ref]
         within = None if session is None else self.session(session).id
+        if ref in self.panes:
+            if within in (None, self.panes[ref].session):
+                return self.panes[ref]
+            raise PaneNotFound(pane=ref)
         if ref.startswith("%"):
             live = [p for p in self.panes.values() if p.place.pane == ref and not p.gone]
             if live and within in (None, live[0].session):
@@ -197,6 +195,10 @@ class Registry:
         pane = self.pane(ref, session)
         if pane.exit is not None:
             raise PaneExited(pane=pane.id)
-        if incarnation is not None and incarnation != pane.incarnation:
-            raise StaleIncarnation(pane=pane.id, now=pane.incarnation, given=incarnation)
+        self.check_incarnation(pane, incarnation)
         return pane
+
+    def check_incarnation(self, pane: PaneRecord, given: int | None) -> None:
+        """Raise ``StaleIncarnation`` unless a pane is the incarnation that a caller saw."""
+        if given not in (None, pane.incarnation):
+            raise StaleIncarnation(pane=pane.id, now=pane.incarnation, given=given)

@@ -28,12 +28,14 @@ def recording(lines: Iterable[str]) -> tuple[dict[str, Any], list[list[Any]]]:
 
 def test_a_recording_has_a_header_and_its_events_at_relative_times() -> None:
     chunks = [(START + 0.5, b"$ ls\r\n"), (START + 1.25, "\x1b[1mé\x1b[m".encode())]
-    header, events = recording(asciicast(200, 50, "build", START, chunks, [(START + 1, 80, 24)]))
+    resizes = [(START + 0.5, 120, 40), (START + 1, 80, 24)]
+    header, events = recording(asciicast(200, 50, "build", START, chunks, resizes))
     assert header == {
         "version": 2, "width": 200, "height": 50, "timestamp": 1_767_225_600, "title": "build",
     }  # fmt: skip
     assert events == [
-        [0.5, "o", "$ ls\r\n"], [1.0, "r", "80x24"], [1.25, "o", "\x1b[1mé\x1b[m"],
+        [0.5, "r", "120x40"], [0.5, "o", "$ ls\r\n"], [1.0, "r", "80x24"],
+        [1.25, "o", "\x1b[1mé\x1b[m"],
     ]  # fmt: skip
 
 

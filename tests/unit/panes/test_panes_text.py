@@ -35,12 +35,14 @@ def test_lines_come_when_they_end_and_the_rest_is_pending() -> None:
         (b"a trailing blank stays \r\n", "a trailing blank stays \n"),
         (b"hello\r\x1b[2Kbye\n", "bye\n"),
         (b"hello\x1b[2D\x1b[1K\n", "    o\n"),
+        (b"hello\x1b[2D\x1b[1Kp\n", "   po\n"),
         (b"\x1b[10GOK\x1b[5Gno\n", "    no   OK\n"),
         (b"a\x1b[3Cb\x1b[2`c\n", "ac  b\n"),
         (b"abcdef\x1b[3G\x1b[2P\n", "abef\n"),
         (b"abef\x1b[3G\x1b[2@cd\n", "abcdef\n"),
         (b"abcdef\x1b[2G\x1b[3X\n", "a   ef\n"),
         (b"\x1b[999;999Hx\n", " " * 998 + "x\n"),
+        (b"\x1b[99999Cx\n", " " * 999 + "x\n"),
         (b"ab\tc\rX\n", "Xb\tc\n"),
         (b"ab\tc\r\tX\n", "ab\tX\n"),
         (b"ab\tc\x1b[5GX\n", "ab  X   c\n"),
@@ -76,6 +78,7 @@ def test_a_wrapped_row_is_out_of_reach_and_its_line_is_one() -> None:
     text = Plain(columns=10)
     assert text.feed(b"0123456789" + b"\rX" + b"\r012345678" + b"9ab\rX\n") == "0123456789Xb\n"
     assert text.feed("0123456漢字漢\n".encode()) == "0123456漢字漢\n"
+    assert text.feed(b"0123456789\r\x1b[3@\n") == "   0123456\n"
 
 
 @pytest.mark.parametrize(
@@ -182,11 +185,13 @@ def test_what_never_ends_costs_no_memory(kind: str) -> None:
     assert peak < 2 << 20, peak
 
 
-def test_a_line_without_an_end_is_held_up_to_a_mebibyte_of_characters() -> None:
-    text = Plain()
-    for _ in range(500):
-        text.feed(b"x" * 9999)
-        assert len(text.pending) < LONGEST_LINE + 1000
+@pytest.mark.parametrize("character", ["x", "漢", "\u0301"])
+def test_a_line_without_an_end_is_held_up_to_a_mebibyte_of_characters(character: str) -> None:
+    text, more = Plain(), (character * 9999).encode()
+    lines = "".join(text.feed(more) for _ in range(200))
+    assert lines.count("\n") == 1
+    assert LONGEST_LINE <= len(lines) < LONGEST_LINE + 40_000
+    assert len(lines) - 1 + len(text.pending) == 200 * 9999
 
 
 def test_last_lines_are_the_last_that_are_not_blank_each_cut() -> None:

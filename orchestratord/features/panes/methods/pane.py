@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from orchestratord.errors import TmuxRefused
 from orchestratord.features.panes.arrangement import Layout
-from orchestratord.features.panes.creation import Program, Wish
+from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.ending import Survivor
 from orchestratord.features.panes.fault import (
     AmbiguousName,
@@ -25,9 +25,11 @@ from orchestratord.features.panes.fault import (
 )
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import Exit, Pane, PaneState
+from orchestratord.features.panes.program import Program
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import (
+    NAME,
     Argv,
     Columns,
     Environment,
@@ -116,6 +118,8 @@ async def create(panes: Panes, params: CreatePane, call: Call) -> Pane:
 
 
 async def _make(panes: Panes, params: CreatePane, wish: Wish) -> PaneRecord:
+    if params.create_session:
+        await panes.creation.settled(params.session)
     try:
         session = panes.registry.session(params.session)
     except SessionNotFound:
@@ -123,14 +127,13 @@ async def _make(panes: Panes, params: CreatePane, wish: Wish) -> PaneRecord:
             raise
         return (await panes.creation.session(_checked(params.session), wish))[1]
     pane = await panes.creation.pane(session, wish)
-    if params.layout is not None:
-        await panes.arrangement.layout(panes.registry.windows[pane.window], params.layout)
+    window = panes.registry.windows.get(pane.window)
+    if params.layout is not None and window is not None:  # else it has ended already
+        await panes.arrangement.layout(window, params.layout)
     return pane
 
 
 def _checked(name: str) -> str:
-    from orchestratord.model import NAME
-
     if not NAME.match(name):
         raise BadValue(field="session", reason=f"{name[:80]!r} is no name for a session")
     return name
@@ -277,8 +280,7 @@ async def respawn(panes: Panes, params: RespawnPane) -> RespawnedPane:
     pane = panes.registry.pane(params.pane, params.session)
     if pane.gone:
         raise PaneExited(pane=pane.id)
-    if pane.exit is None:
-        panes.registry.living(pane.id, incarnation=params.incarnation)
+    panes.registry.check_incarnation(pane, params.incarnation)
     missing = sorted(set(pane.environment_names) - set(params.env))
     await panes.act(panes.creation.respawn(pane, params.command, params.env))
     return RespawnedPane(pane=panes.view.pane(pane), missing_env=missing)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from orchestratord.features.panes.creation import Program, Wish
+from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.fault import (
     BadDirectory,
     BadValue,
@@ -16,6 +16,7 @@ from orchestratord.features.panes.fault import (
 )
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import NewSession, Session
+from orchestratord.features.panes.program import Program
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import (
     Argv,
@@ -63,6 +64,7 @@ class CreateSession(Params, frozen=True, kw_only=True):
 async def create(panes: Panes, params: CreateSession, call: Call) -> NewSession:
     """Create a session with its first pane."""
     if params.if_exists == "return":
+        await panes.creation.settled(params.name)
         try:
             found = panes.registry.session(params.name)
         except SessionNotFound:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from orchestratord.features.panes.arrangement import Layout
-from orchestratord.features.panes.creation import Program, Wish
+from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.fault import BadDirectory, SessionNotFound, WindowNotFound
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import Window
+from orchestratord.features.panes.program import Program
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Grace, Name, Params, Result, SessionRef, WindowRef
 from orchestratord.rpc.method import Call, Cli, method
@@ -31,12 +32,13 @@ class CreateWindow(Params, frozen=True, kw_only=True):
 async def create(panes: Panes, params: CreateWindow, call: Call) -> Window:
     """Open a window with a shell in it."""
     session = panes.registry.session(params.session)
-    wish = Wish(program=Program(cwd=params.cwd), owner=owner_of(call), place="window")
+    wish = Wish(
+        program=Program(cwd=params.cwd), owner=owner_of(call), place="window",
+        window_name=params.name,
+    )  # fmt: skip
     pane = await panes.act(panes.creation.pane(session, wish))
-    window = panes.registry.windows[pane.window]
-    if params.name is not None:
-        await panes.act(panes.arrangement.rename_window(window, params.name))
     await panes.mirror.refresh()
+    window = panes.registry.window(pane.window)
     return panes.view.window(window)
 
 
