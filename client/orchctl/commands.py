@@ -22,6 +22,8 @@ looked up (Python marshals the literal):
 error's code to the status that a command exits with.
 """
 
+# ruff: noqa: E501
+
 COMMANDS: dict[str, tuple[object, ...]] = {
     "daemon-backup": (
         "daemon.backup",

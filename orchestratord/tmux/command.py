@@ -106,6 +106,13 @@ class LineTooLong(InvalidArgument):
     template = "the command needs {size} bytes, a tmux command line takes {limit}"
 
 
+def close_pane(pane: str, pid: int) -> bytes:
+    """Return the command that closes a pane, unless it was respawned since it had that pid."""
+    where = target(pane)
+    same = quote(f"#{{==:#{{pane_pid}},{pid:d}}}")
+    return command("if-shell", "-F", "-t", where, same, quote(f"kill-pane -t {pane}"))
+
+
 def send_bytes(pane: str, data: bytes) -> list[bytes]:
     """Return the lines that type these bytes, exactly, whatever they are.
 

@@ -234,6 +234,8 @@ class Stream:
 
     def _note_time(self, now: float) -> None:
         self.last_output = now
+        if self._times and self._times[-1][0] == self.end:
+            return
         if self._times and now - self._times[-1][1] < _TICK:
             self._times[-1] = (self.end, self._times[-1][1])
         else:

@@ -19,7 +19,7 @@ def test_every_package_of_the_source_is_installed() -> None:
 
 
 def test_generated_files_are_what_the_methods_say() -> None:
-    from orchestratord.__main__ import method_modules
+    from orchestratord.app import method_modules
     from orchestratord.rpc import surfaces
     from orchestratord.rpc.method import Table
 

@@ -19,7 +19,6 @@ mount -o remount,bind,ro "$root/proc/sys" # not a namespace's own: setting it wo
 mount -t sysfs sysfs "$root/sys" -o ro
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs run "$root/run" -o mode=755
-mount -t tmpfs tmp "$root/tmp" -o mode=1777
 mount -t tmpfs dev "$root/dev" -o mode=755
 mkdir "$root/dev/pts" "$root/dev/shm"
 mount -t devpts devpts "$root/dev/pts" -o newinstance,ptmxmode=666,mode=620,gid=5

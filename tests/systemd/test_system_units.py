@@ -141,11 +141,11 @@ def test_a_hardened_daemon_sees_how_a_pane_ends(
 
 
 def test_an_end_while_the_daemon_is_down_is_reported_exactly(system: Host) -> None:
-    wait = "until [ -e /tmp/go ]; do sleep 0.02; done; echo last words; exit 42"
-    pane = system.pane("sh", "-c", wait, cwd="/tmp")
+    wait = "until [ -e go ]; do sleep 0.02; done; echo last words; exit 42"
+    pane = system.pane("sh", "-c", wait, cwd="/home/alice")
     program = system.orchctl("pane-get", pane["id"])["foreground"]["pid"]
     system.systemctl("stop", "orchestratord")
-    system.bed.file("/tmp/go").touch()
+    system.bed.file("/home/alice/go").touch()
     state = system.bed.file(f"/proc/{program}/stat")
     until(lambda: ") Z " in state.read_text(), "the program's end")
     assert system.daemon() == "0"
@@ -155,11 +155,11 @@ def test_an_end_while_the_daemon_is_down_is_reported_exactly(system: Host) -> No
 
 @pytest.mark.parametrize("cwd", ["/tmp", "/home/alice"])
 def test_no_hardening_reaches_a_pane(system: Host, cwd: str) -> None:
-    script = 'grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status; touch it; unshare -rn true'
+    script = 'grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status; touch alice.was-here; unshare -rn true'
     pane = system.pane("sh", "-c", script, cwd=cwd)
     end = system.ended(pane["id"])["exit"]
     assert (end["status"], end["last_lines"]) == (0, ["NoNewPrivs:\t0", "Seccomp:\t0"])
-    assert system.bed.file(f"{cwd}/it").exists()
+    assert system.bed.file(f"{cwd}/alice.was-here").exists()
 
 
 def test_the_foreground_and_its_directory_are_seen(system: Host) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -29,23 +28,18 @@ from orchestratord.features.panes.fact import (
     WindowEnded,
 )
 from orchestratord.features.panes.model import Exit
+from orchestratord.features.panes.pidfd import Watch
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.registry import Record, Registry, forget, save
+from orchestratord.features.panes.survivor import Survivor, escaped
 from orchestratord.features.panes.text import last_lines
 from orchestratord.log import Log
 from orchestratord.store.db import Statement, Store
 from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
-from orchestratord.tmux.command import command, target
+from orchestratord.tmux.command import close_pane, command, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import (
-    Process,
-    Stat,
-    children,
-    identify,
-    in_session,
-    read_stat,
-)
+from orchestratord.tmux.process import Process, in_session, read_stat
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 
@@ -60,13 +54,6 @@ _PATIENCE = 3.0
 """Seconds that tmux is given to tell how a holder ended."""
 
 
-class Survivor(msgspec.Struct, frozen=True):
-    """A process that came out of a pane, left its session, and was not killed with it."""
-
-    pid: int
-    command: str
-
-
 def signal_name(number: int | None) -> str | None:
     """Return ``SIGTERM`` for 15; the number as text where it has no name."""
     if number is None:
@@ -75,36 +62,6 @@ def signal_name(number: int | None) -> str | None:
         return signal.Signals(number).name
     except ValueError:
         return f"SIG{number}"
-
-
-class Watch:
-    """Calls back once when a process is gone or has become a zombie (pidfd_open(2))."""
-
-    def __init__(self, process: Process, gone: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._gone = gone
-        self._fd = -1
-        try:
-            self._fd = os.pidfd_open(process.pid)
-        except OSError:
-            self._loop.call_soon(gone)
-            return
-        stat = read_stat(process.pid)
-        if stat is not None and process.started not in (0, stat.started):
-            self._loop.call_soon(gone)
-            return
-        self._loop.add_reader(self._fd, self._fire)
-
-    def _fire(self) -> None:
-        self.close()
-        self._gone()
-
-    def close(self) -> None:
-        """Stop watching."""
-        if self._fd >= 0:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
 
 
 class Endings:
@@ -132,8 +89,10 @@ class Endings:
     # Watching
 
     def watch(self, pane: PaneRecord) -> None:
-        """Notice the end of a pane from now on."""
+        """Notice the end of a pane from now on; the end of what ran there before is no news."""
         self._unwatch(pane.id)
+        if (ending := self._ending.pop(pane.id, None)) is not None:
+            ending.cancel()
         watches = self._watches[pane.id] = []
         watches.append(Watch(pane.place.process, lambda: self.begin(pane)))
         if (pid := self._spool.noted(pane.id, pane.epoch)) is not None:
@@ -144,7 +103,11 @@ class Endings:
         if pane.exit is None and not pane.gone and pane.id not in self._ending:
             task = asyncio.create_task(self._end(pane), name=f"end of {pane.id}")
             self._ending[pane.id] = task
-            task.add_done_callback(lambda _: self._ending.pop(pane.id, None))
+            task.add_done_callback(lambda ended: self._found_out(pane.id, ended))
+
+    def _found_out(self, pane_id: str, ended: asyncio.Task[None]) -> None:
+        if self._ending.get(pane_id) is ended:
+            del self._ending[pane_id]
 
     def asked_for(self, pane: PaneRecord, by: str) -> None:
         """Note who asks for the end that is about to come."""
@@ -188,10 +151,23 @@ class Endings:
                 await self._ask_tmux(pane)  # the holder died first
                 return
             code = os.waitstatus_to_exitcode(stat.status)
+            if code == -signal.SIGHUP and not await self._still_there(pane):
+                return
             await self._spool.drain(pane.id, pane.place.tty)
             await self.conclude(pane, code if code >= 0 else None, -code if code < 0 else None)
             return
         await self._ask_tmux(pane)
+
+    async def _still_there(self, pane: PaneRecord) -> bool:
+        """Whether a hangup was not tmux's own, which closes or respawns a pane with one."""
+        try:
+            row = await self._look(pane)
+        except TmuxRefused:
+            self.lose(pane, "closed from outside")
+            return False
+        except TmuxGone:
+            return self._server_lives()  # its server's end is told when the link found out
+        return row.pid == pane.place.process.pid
 
     async def _ask_tmux(self, pane: PaneRecord) -> None:
         pause, patience = 0.002, _PATIENCE
@@ -223,9 +199,10 @@ class Endings:
         return self._link.server is not None and self._link.server.process.alive()
 
     async def _look(self, pane: PaneRecord) -> PaneRow:
-        ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", PaneRow.FORMAT)
-        bodies = await self._link.request(ask, what=f"a look at {pane.id}")
-        return PaneRow.parse(bodies[0][0])
+        bodies = await self._link.request(
+            _look_at(pane), what=f"a look at {pane.id}", server=pane.place.server
+        )
+        return _row(bodies[0][0])
 
     # Writing down
 
@@ -278,13 +255,19 @@ class Endings:
         """Take an ended pane out of tmux. ``by`` says who closes a kept screen."""
         if pane.gone:
             return
+        ended = pane.place
         try:
-            where = target(pane.place.pane)
-            await self._link.request(command("kill-pane", "-t", where), what=f"closing {pane.id}")
-        except (TmuxRefused, TmuxGone) as problem:
+            bodies = await self._link.request(
+                close_pane(ended.pane, ended.process.pid), _look_at(pane),
+                what=f"closing {pane.id}", server=ended.server,
+            )  # fmt: skip
+            _row(bodies[-1][0])
+            return  # it runs something newer, which is told by whoever did that
+        except TmuxRefused:
+            pass
+        except TmuxGone as problem:
             log.debug("pane was not closed", pane=pane.id, reason=str(problem))
-            if isinstance(problem, TmuxGone):
-                return  # it is found again, dead, when the link is back
+            return  # it is closed when the link is back
         closed = PaneClosed(session=pane.session, pane=pane.id, by=by) if by else None
         self.left(pane, closed)
 
@@ -293,28 +276,38 @@ class Endings:
         if pane.gone:
             return
         self._registry.gone(pane)
-        records: list[Record] = [pane]
         facts: list[Fact] = [closed] if closed else []
-        window = self._registry.windows.get(pane.window)
-        if window is not None and not self._registry.in_window(window.id):
-            window.ended = True
+        statements, ended = self.emptied()
+        statements = [save(pane), *statements, *self._forget_oldest()]
+        self._later(self.write(statements, [*facts, *ended]))
+
+    def emptied(self) -> tuple[list[Statement], list[Fact]]:
+        """End the windows and sessions in which nothing of ours is left; return what to write."""
+        statements: list[Statement] = []
+        facts: list[Fact] = []
+        windows, sessions = self._registry.empty()
+        for window in windows:
             del self._registry.windows[window.id]
-            records.append(window)
+            statements.append(forget(window))
             facts.append(WindowEnded(session=window.session, window=window.id))
-        session = self._registry.sessions.get(pane.session)
-        empty = session is not None and not self._registry.in_session(session.id)
-        if session is not None and session.ended_at is None and empty:
+        for session in sessions:
             session.ended_at = rfc3339(self._clock.now())
-            records.append(session)
+            statements.append(save(session))
             facts.append(SessionEnded(session=session.id, name=session.name))
-        self._later(self.write([*map(save, records), *self._forget_oldest()], facts))
+        return statements, facts
 
     def _forget_oldest(self) -> list[Statement]:
-        old = self._registry.forgettable()
+        old: list[Record] = [*self._registry.forgettable()]
         for pane in old:
             del self._registry.panes[pane.id]
             self._spool.forget(pane.id)
-        return [forget(pane) for pane in old]
+        if old:
+            named = {p.session for p in self._registry.panes.values()}
+            for session in list(self._registry.sessions.values()):
+                if session.ended_at is not None and session.id not in named:
+                    del self._registry.sessions[session.id]
+                    old.append(session)
+        return [forget(record) for record in old]
 
     async def write(self, statements: list[Statement], facts: list[Fact]) -> None:
         """Record what has happened; on a full disk it is owed, and nobody waits for it."""
@@ -341,16 +334,16 @@ class Endings:
         """
         self.asked_for(pane, by)
         deadline = self._clock.monotonic() + grace + 5
-        escaped: dict[int, Process] = {}
+        outside: dict[int, Process] = {}
         again = min(grace / 4, 0.1)  # bash loses a hangup that meets the end of its child
         for number, wait in (
             (signal.SIGHUP, again), (signal.SIGHUP, grace / 2 - again),
             (signal.SIGTERM, grace / 2), (signal.SIGKILL, 5.0),
         ):  # fmt: skip
-            escaped |= self._signal_all(pane, number)
+            outside |= self._signal_all(pane, number)
             if await self._ended(pane, min(wait, deadline - self._clock.monotonic())):
                 break
-        return [Survivor(p.pid, _command_of(p.pid)) for p in escaped.values() if p.alive()]
+        return [Survivor.of(p) for p in outside.values() if p.alive()]
 
     def _signal_all(self, pane: PaneRecord, number: int) -> dict[int, Process]:
         """Signal the members of a pane's session; return its descendants outside of it."""
@@ -366,7 +359,7 @@ class Endings:
             process.send(number)
             if number == signal.SIGHUP:
                 process.send(signal.SIGCONT)  # a stopped process gets nothing but KILL and CONT
-        return _escaped(members)
+        return escaped(members)
 
     async def _ended(self, pane: PaneRecord, seconds: float) -> bool:
         until = self._clock.monotonic() + seconds
@@ -383,18 +376,16 @@ class Endings:
         return True
 
 
-def _escaped(members: Mapping[int, Stat]) -> dict[int, Process]:
-    """Return the descendants of a session's processes that have left the session."""
-    out: dict[int, Process] = {}
-    families = list(members)
-    while families:
-        for child in children(families.pop()):
-            if child in members or child in out:
-                continue
-            if (process := identify(child)) is not None:
-                out[child] = process
-                families.append(child)
-    return out
+def _look_at(pane: PaneRecord) -> bytes:
+    where = target(pane.place.pane)
+    return command("display-message", "-p", "-t", where, "--", PaneRow.FORMAT)
+
+
+def _row(line: bytes) -> PaneRow:
+    """Read what a look showed: of a pane that is gone, nothing but separators (3.2 to 3.7)."""
+    if line.startswith(b"\t"):
+        raise TmuxRefused(command="a look", reason="the pane is gone")
+    return PaneRow.parse(line)
 
 
 def _current() -> asyncio.Task[object] | None:
@@ -404,11 +395,3 @@ def _current() -> asyncio.Task[object] | None:
 def _log_refusal(writing: asyncio.Future[Any]) -> None:
     if not writing.cancelled() and isinstance(writing.exception(), StoreFault):
         log.error("an end was not recorded", reason=str(writing.exception()))
-
-
-def _command_of(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/comm", "rb") as file:  # noqa: PTH123
-            return file.read(64).decode("utf-8", "replace").strip()
-    except OSError:
-        return ""

@@ -34,6 +34,15 @@ class Text(NamedTuple):
     gap: bool
 
 
+class Tail(NamedTuple):
+    """Output as it comes: complete lines, and the unfinished one as it stands."""
+
+    text: str
+    pending: str
+    cursor: Cursor
+    gap: bool
+
+
 class Screen(NamedTuple):
     """A pane as a person sees it."""
 
@@ -105,18 +114,32 @@ class Output:
         part = stream.read(since, limit)
         return Text(base64.b64encode(part.data).decode(), part.next, part.gap)
 
-    async def tail(self, pane: PaneRecord, since: Cursor, raw: bool) -> AsyncIterator[Text]:
-        """Yield output as it is written, until the pane has ended."""
-        reader = Plain()
+    async def tail(self, pane: PaneRecord, since: Cursor, raw: bool) -> AsyncIterator[Tail]:
+        """Yield output as it is written, until the pane has ended.
+
+        Lines come when they are complete; the unfinished one comes along as it
+        stands, and the cursor is before it.
+        """
+        reader = Plain(pane.width or 200)
+        cursor, shown = since, ""
         async for part in self._spool.follow(pane.id, since):
+            if raw:
+                encoded = base64.b64encode(part.data).decode()
+                yield Tail(encoded, "", part.next, part.gap)
+                continue
             if part.gap:
-                reader = Plain()
-            text = base64.b64encode(part.data).decode() if raw else reader.feed(part.data)
-            if text or part.gap:
-                yield Text(text, part.next, part.gap)
+                reader = Plain(pane.width or 200)
+            text = reader.feed(part.data)
+            if text:
+                line_end = part.data.rfind(b"\n") + 1
+                begin = part.next.offset - len(part.data)
+                cursor = Cursor(part.next.epoch, begin + line_end) if line_end else cursor
+            if text or part.gap or reader.pending != shown:
+                shown = reader.pending
+                yield Tail(text, shown, cursor, part.gap)
         rest = "" if raw else reader.finish()
         if rest:
-            yield Text(rest, self.end(pane), False)
+            yield Tail(rest, "", self.end(pane), False)
 
     def lines(self, pane: PaneRecord, count: int | None) -> list[str]:
         """Return the last lines that a pane wrote, of those that are kept."""

@@ -25,6 +25,7 @@ class Differences:
     moved: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
     resized: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
     titled: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
+    unclosed: list[PaneRecord] = field(default_factory=list)
     unpiped: list[PaneRecord] = field(default_factory=list)
     unknown: list[PaneRow] = field(default_factory=list)
     renamed_sessions: list[tuple[SessionRecord, SessionRow]] = field(default_factory=list)
@@ -67,6 +68,8 @@ def _compare_pane(
         return
     if row.dead and pane.exit is None:
         out.died.append(pane)
+    if pane.exit is not None and not pane.keep:
+        out.unclosed.append(pane)
     if not row.dead and not row.piped and pane.exit is None:
         out.unpiped.append(pane)
     window = registry.windows.get(pane.window)

@@ -69,7 +69,8 @@ class Registry:
                 self.add(msgspec.json.decode(text, type=PaneRecord))
             elif noun == "window":
                 window = msgspec.json.decode(text, type=WindowRecord)
-                self.windows[window.id] = window
+                if not window.ended:
+                    self.windows[window.id] = window
             else:
                 session = msgspec.json.decode(text, type=SessionRecord)
                 self.sessions[session.id] = session
@@ -127,6 +128,15 @@ class Registry:
     def in_window(self, window: str) -> list[PaneRecord]:
         """Return a window's panes that are in tmux."""
         return [p for p in self.panes.values() if p.window == window and not p.gone]
+
+    def empty(self) -> tuple[list[WindowRecord], list[SessionRecord]]:
+        """Return the windows and the living sessions in which nothing of ours is left."""
+        windows = {p.window for p in self.panes.values() if not p.gone}
+        sessions = {p.session for p in self.panes.values() if not p.gone}
+        return (
+            [w for w in self.windows.values() if w.id not in windows],
+            [s for s in self.live_sessions() if s.id not in sessions],
+        )
 
     # References
 

@@ -215,6 +215,8 @@ class Panes:
                 self.endings.lose(pane, "closed from outside")
         for pane in found.died:
             self.endings.begin(pane)
+        for pane in found.unclosed:  # the daemon died between its end and its closing
+            self._spawn(self.endings.close(pane, None))
         for pane, row in found.replaced:
             self._replaced(pane, row)
         for pane in found.unpiped:

@@ -51,14 +51,14 @@ class Plain:
     it is provisional, because a program may still draw over it.
 
     A line reads as it stood when it ended, on a terminal of ``columns`` columns (the
-    pane's, if they are known) whose wrapped rows are joined. A carriage return goes to the row's begin, a
-    backspace one column back, and what is written there replaces what was:
-    ``50%\\r100%\\n`` is ``100%``, ``abc\\b\\b\\bxyz`` is ``xyz``. So do the moves within a
-    row (CSI G ` C D a), and CSI K J P @ X erase, delete and make room. Blanks at the
-    end of a line that was drawn over are cut, as in tmux's captures. A move to
-    another row (CSI A B E F H d f, ESC D E M) ends the line if it shows anything, so
-    what was edited over several rows reads as several lines. A line feed starts at
-    column 0. A line of more than 1 MiB characters is split.
+    pane's, if they are known) whose wrapped rows are joined. A carriage return goes
+    to the begin of the row, a backspace one column back, and what is written there
+    replaces what was: ``50%\\r100%\\n`` is ``100%``, ``abc\\b\\b\\bxyz`` is ``xyz``. Moves
+    within the row (CSI G ` C D a) and its edits (CSI K J P @ X) do their work, too.
+    Blanks at the end of a line that was drawn over are cut, as in tmux's captures.
+    A move to another row (CSI A B E F H d f, ESC D E M) ends the line if it shows
+    anything, so what was edited over several rows reads as several lines. A line feed
+    starts at column 0. A line of more than 2**20 characters is split.
 
     Escape sequences, other controls, C1 in UTF-8 and DEL are dropped; bytes that are
     no UTF-8 become U+FFFD. BEL, ST, CAN, SUB and any other ESC end a string (OSC, DCS

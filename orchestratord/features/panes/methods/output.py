@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -16,6 +17,10 @@ from orchestratord.rpc.method import Cli, method
 
 MOST_BYTES = 1 << 20
 """Of one read: with escaping its answer stays below a frame."""
+
+MOST_LINES = 1000
+MOST_OF_A_LINE = 2000
+"""Of a search: with these its answer stays below a frame."""
 
 CursorText = Annotated[str, Meta(max_length=40, description="Where to begin: a cursor of ours.")]
 Pattern = Annotated[str, Meta(max_length=1024, description="A regular expression (RE2).")]
@@ -100,9 +105,10 @@ class TailPane(OnePane, frozen=True, kw_only=True):
 
 
 class TailItem(Result, frozen=True, kw_only=True):
-    """Output as it comes."""
+    """Lines as they end. ``pending`` is the unfinished one as it stands; the cursor is before it."""
 
     text: str
+    pending: str
     cursor: str
     gap: bool
 
@@ -114,7 +120,7 @@ async def tail(panes: Panes, params: TailPane) -> AsyncIterator[TailItem]:
     end = panes.output.end(pane)
     since = panes.output.cursor(pane, params.since) if params.since else end
     async for part in panes.output.tail(pane, since, params.raw):
-        yield TailItem(text=part.text, cursor=str(part.cursor), gap=part.gap)
+        yield TailItem(text=part.text, pending=part.pending, cursor=str(part.cursor), gap=part.gap)
 
 
 class SearchPane(OnePane, frozen=True, kw_only=True):
@@ -145,12 +151,24 @@ class FoundLine(Result, frozen=True, kw_only=True):
         columns=("number", "line"),
     ),
 )
-def search_(panes: Panes, params: SearchPane) -> list[FoundLine]:
+async def search_(panes: Panes, params: SearchPane) -> list[FoundLine]:
     """Return the lines of a pane's output in which a pattern occurs."""
+    found = await _search(panes, params, MOST_LINES)
+    return [
+        FoundLine(number=f.line, line=f.text[:MOST_OF_A_LINE], match=_match(f)[:MOST_OF_A_LINE])
+        for f in found
+    ]
+
+
+async def _search(panes: Panes, params: SearchPane, most: int) -> list[MatchedLine]:
+    """Search in a thread: a megabyte of output can take a tenth of a second."""
     compiled = compile_pattern(params.pattern, params.ignore_case)
     pane = panes.registry.pane(params.pane, params.session)
-    found = search(panes.output.lines(pane, params.lines), compiled, 10_000)
-    return [FoundLine(number=f.line, line=f.text, match=_match(f)) for f in found]
+
+    def look() -> list[MatchedLine]:
+        return search(panes.output.lines(pane, params.lines), compiled, most)
+
+    return await asyncio.to_thread(look)
 
 
 def _match(found: MatchedLine) -> str:
@@ -177,14 +195,13 @@ class HasPattern(Result, frozen=True, kw_only=True):
         )
     ),
 )
-def has_pattern(panes: Panes, params: SearchPane) -> HasPattern:
+async def has_pattern(panes: Panes, params: SearchPane) -> HasPattern:
     """Say whether a pattern occurs in what a pane wrote."""
-    compiled = compile_pattern(params.pattern, params.ignore_case)
-    pane = panes.registry.pane(params.pane, params.session)
-    found = search(panes.output.lines(pane, params.lines), compiled, 1)
+    found = await _search(panes, params, 1)
     if not found:
         return HasPattern(matched=False, line=None, match=None)
-    return HasPattern(matched=True, line=found[0].text, match=_match(found[0]))
+    line, match = found[0].text[:MOST_OF_A_LINE], _match(found[0])[:MOST_OF_A_LINE]
+    return HasPattern(matched=True, line=line, match=match)
 
 
 class Cast(Result, frozen=True, kw_only=True):
