@@ -6,12 +6,13 @@ missing or shown twice. Ctrl-C ends it.
 """
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from orchctl.cli import Invocation, out
-from orchctl.render import block, cell, safe
+from orchctl.render import block, cell, cut, safe, terminal_width
 from orchctl.wire import PATIENCE, Lost, RpcError, encode
 
 
@@ -81,7 +82,10 @@ def show_item(invocation: Invocation, item: Any) -> None:
     elif isinstance(item, dict) and isinstance(item.get("text"), str):
         if item.get("gap"):
             out(b"[output is missing here]\n")
-        out(running_text(item["text"]).encode(errors="backslashreplace"))
+        text = running_text(item["text"])
+        if os.isatty(1) and "pending" in item:  # the unfinished line is drawn anew each time
+            text = f"\r\x1b[K{text}{cut(safe(item['pending']), terminal_width() - 1)}"
+        out(text.encode(errors="backslashreplace"))
     elif isinstance(item, dict) and "kind" in item:
         out((event_line(item) + "\n").encode(errors="backslashreplace"))
     else:
