@@ -50,8 +50,9 @@ from orchestratord.tmux.spool import Spool
 
 STOP_SECONDS = 5
 """What stopping may take in all; the steps below have less together."""
-DRAIN_SECONDS = 2.0
-END_TMUX_SECONDS = 1.5
+DRAIN_SECONDS = 1.5
+KILL_SECONDS = 1.0
+END_TMUX_SECONDS = 0.6
 FEATURE_SECONDS = 0.6
 FACT_SECONDS = 0.3
 """What the first and the last event wait for a disk that hangs or is full."""
@@ -177,6 +178,9 @@ class Daemon:
             retention=_retention(settings),
             max_bytes=settings.store_bytes or None,
         )
+        await self._tell(
+            DaemonStarted(version=__version__, pid=os.getpid(), recovered=store.unclean)
+        )
         parts = self._compose(settings, store)
         for feature in parts:
             self._started.append(feature)
@@ -184,9 +188,6 @@ class Daemon:
         self._server = server = self._make_server(settings, parts)
         for listening in sockets:
             await server.serve(listening)
-        await self._tell(
-            DaemonStarted(version=__version__, pid=os.getpid(), recovered=store.unclean)
-        )
         self._supervisor.ready(f"serving at {settings.socket}")
         self._spawn(self._supervisor.watch(self._clock, self._alive))
         _log.info("serving", version=__version__, socket=str(settings.socket))
@@ -200,12 +201,11 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         if asked.tmux:
-            await _bounded("tmux", END_TMUX_SECONDS, self._end_tmux(asked.reason))
+            await self._end_tmux(asked.reason)
         for feature in reversed(self._started):
             await _bounded(type(feature).__name__.lower(), FEATURE_SECONDS, feature.stop())
         if self._store is not None:
-            if self._server is not None:
-                await self._tell(DaemonStopped(reason=asked.reason))
+            await self._tell(DaemonStopped(reason=asked.reason))
             await self._store.close()
         if self._listener is not None:
             self._listener.close()
@@ -280,10 +280,20 @@ class Daemon:
         return server
 
     async def _end_tmux(self, reason: str) -> None:
-        """End every pane, so that its end is on record, and then the server."""
+        """End every pane, so that its end is on record, and then the server, by force if need be.
+
+        tmux to 3.6 may stay, exiting for ever, for a control client whose owner was killed.
+        """
         assert self._link is not None and self._panes is not None
-        await self._panes.kill_all(self._panes.registry.live_panes(), 0.2, reason)
-        await self._link.end_server()
+        server = self._link.server
+        await _bounded(
+            "panes",
+            KILL_SECONDS,
+            self._panes.kill_all(self._panes.registry.live_panes(), KILL_SECONDS / 4, reason),
+        )
+        await _bounded("tmux", END_TMUX_SECONDS, self._link.end_server())
+        if server is not None and server.process.send(signal.SIGKILL):
+            _log.warning("the tmux server did not end by itself", pid=server.process.pid)
 
     async def _alive(self) -> bool:
         """Say whether loop and store get on; whatever tmux and the disk answer is an answer."""

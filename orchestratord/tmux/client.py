@@ -94,7 +94,7 @@ class Client(asyncio.SubprocessProtocol):
             TmuxGone: the client ended, or did not answer within ``deadline``
                 seconds (it is killed then); the outcome is not known.
         """
-        if self._stdin is None or self.ended.done():
+        if self._stdin is None or self._stdin.is_closing() or self.ended.done():
             raise TmuxGone(reason=self._reason)
         loop = asyncio.get_running_loop()
         nonce = secrets.token_hex(16).encode()

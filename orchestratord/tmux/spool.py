@@ -78,7 +78,7 @@ class Spool:
         file = shlex.quote(str(self.directory / f"{pane}.{epoch}."))
         blocks = CREDIT // 512
         shell = f"umask 077; trap '' XFSZ; ulimit -S -f {blocks}; exec cat >>{file}$$"
-        return quote_timed_format(shell)
+        return quote_timed_format(os.fsencode(shell))
 
     def expect(self, pane: str, epoch: int, *, fresh: bool = False) -> Stream:
         """Begin an epoch of a pane's output; its file is there, or its copier makes it soon.

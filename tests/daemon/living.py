@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -16,10 +17,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from orchctl.aio import Client, Lost, connect
+from orchctl.aio import Client, Lost
 
 from orchestratord import app, config
-from orchestratord.tmux.server import ServerRecord
+from orchestratord.tmux.process import identify
+from orchestratord.tmux.server import ServerRecord, listener
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20.0
@@ -35,6 +37,8 @@ class Place:
         self.tmux_socket = self.directory / "tmux" / "t.sock"
         self.file = self.directory / "config.toml"
         self.processes: list[asyncio.subprocess.Process] = []
+        self.logs: dict[int, Path] = {}
+        self._number = itertools.count()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,36 +68,44 @@ class Place:
         named = [f"--{key.replace('_', '-')}={value}" for key, value in self.flags.items()]
         if self.file.exists():
             named.append(f"--config={self.file}")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "orchestratord",
-            *named,
-            *words,
-            env=self.environment | environment,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        # a file, because uvloop's children inherit its copies of a pipe, and tmux outlives us
+        log = self.directory / f"log.{next(self._number)}"
+        with log.open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "orchestratord",
+                *named,
+                *words,
+                env=self.environment | environment,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        self.logs[process.pid] = log
         self.processes.append(process)
         return process
+
+    async def last_words(self, process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
+        """Return the log of a process, once it has ended."""
+        await asyncio.wait_for(process.wait(), PATIENCE)
+        return [json.loads(line) for line in self.logs[process.pid].read_text().splitlines()]
 
     async def start(self, *words: str, **environment: str) -> Daemon:
         """Start a daemon and return once it answers."""
         process = await self.spawn(*words, **environment)
         client = Client(str(self.socket))
-        answer = asyncio.ensure_future(self._first_answer(client))
+        answer = asyncio.ensure_future(self.first_answer(client))
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait({answer, ended}, return_when=asyncio.FIRST_COMPLETED)
         if ended.done():
             answer.cancel()
-            assert process.stderr is not None
-            raise AssertionError((await process.stderr.read()).decode())
+            raise AssertionError(self.logs[process.pid].read_text())
         ended.cancel()
         assert (await answer)["pid"] == process.pid
         return Daemon(self, process, client)
 
-    async def _first_answer(self, client: Client) -> Any:
+    async def first_answer(self, client: Client) -> Any:
         """Ask until somebody answers; a daemon that cannot start hangs up on whoever waits."""
         while True:
             with contextlib.suppress(Lost):
@@ -106,11 +118,12 @@ class Place:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                await process.communicate()
-        server = ServerRecord(self.tmux_socket).read()
-        if server is not None:
+                await process.wait()
+        pid = listener(self.tmux_socket)
+        known = [ServerRecord(self.tmux_socket).read(), identify(pid) if pid else None]
+        for server in filter(None, known):
             server.send(signal.SIGKILL)
-            await until(lambda: not server.alive())
+            await until(lambda server=server: not server.alive())
         shutil.rmtree(self.directory)
 
 
@@ -126,7 +139,7 @@ class Daemon:
     async def kill(self) -> None:
         """Kill -9."""
         self.process.kill()
-        await self.process.communicate()
+        await self.process.wait()
         await self.client.close()
 
     async def end(self, number: int = signal.SIGTERM) -> list[dict[str, Any]]:
@@ -136,9 +149,9 @@ class Daemon:
 
     async def log(self) -> list[dict[str, Any]]:
         """Return the log, once the process has ended."""
-        _, said = await asyncio.wait_for(self.process.communicate(), PATIENCE)
+        said = await self.place.last_words(self.process)
         await self.client.close()
-        return [json.loads(line) for line in said.splitlines()]
+        return said
 
     async def connected(self) -> dict[str, Any]:
         """Return the status once tmux is there."""
@@ -154,12 +167,12 @@ async def running_here(place: Place, **options: Any) -> AsyncIterator[Client]:
     """Run a daemon in this process's loop; at the end it is told to stop, and has."""
     configuration = options.pop("configuration", None) or place.configuration()
     daemon = asyncio.create_task(app.run(configuration, **options))
-    opening = asyncio.create_task(connect(str(place.socket), PATIENCE))
-    await asyncio.wait({daemon, opening}, return_when=asyncio.FIRST_COMPLETED)
+    client = Client(str(place.socket))
+    answer = asyncio.create_task(place.first_answer(client))
+    await asyncio.wait({daemon, answer}, return_when=asyncio.FIRST_COMPLETED)
     if daemon.done():
-        opening.cancel()
+        answer.cancel()
         await daemon
-    client = await opening
     try:
         yield client
         if not daemon.done():

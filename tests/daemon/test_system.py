@@ -16,6 +16,7 @@ from orchestratord.errors import PermissionDenied
 from orchestratord.features.panes.service import Panes
 from orchestratord.rpc.notify import Supervisor
 from orchestratord.store.db import Store
+from orchestratord.tmux.process import identify
 
 
 async def refused(client: Client, method: str, **params: Any) -> RpcError:
@@ -125,11 +126,12 @@ async def test_a_stop_tells_subscribers_and_writes_the_last_event(place: Place) 
 
 
 async def test_a_stop_with_tmux_ends_every_pane_and_the_server(daemon: Daemon) -> None:
-    tmux = (await daemon.connected())["tmux"]["pid"]
+    tmux = identify((await daemon.connected())["tmux"]["pid"])
     session = await daemon.call("session.create", name="dev", command=["sleep", "1000"])
     await daemon.call("daemon.stop", tmux=True)
     await daemon.log()
-    await until(lambda: not Path(f"/proc/{tmux}").exists())
+    assert tmux is not None
+    await until(lambda: not tmux.alive())
     again = await daemon.place.start()
     kinds = [event["kind"] for event in (await again.call("event.list"))["events"]]
     assert kinds.count("pane.killed") == 1 and "pane.lost" not in kinds
@@ -148,23 +150,20 @@ async def test_two_daemons_at_once_on_one_state_directory_one_wins(place: Place)
         assert [end.done() for end in ends].count(True) == 1
         loser, winner = sorted(ones, key=lambda one: one.returncode is None)
         assert loser.returncode == 5
-        assert loser.stderr is not None
-        said = json.loads((await loser.stderr.read()).splitlines()[-1])
-        assert said["kind"] == "StateDirLocked"
+        assert (await place.last_words(loser))[-1]["kind"] == "StateDirLocked"
         letter = "ab"[ones.index(winner)]
         client = await connect(f"{place.directory}/{letter}{number}/d.sock", PATIENCE)
         assert (await client.call("daemon.ping"))["pid"] == winner.pid
         await client.close()
         winner.kill()
-        await winner.communicate()
+        await winner.wait()
 
 
 async def test_two_daemons_on_one_socket_one_wins_and_keeps_it(place: Place) -> None:
     first = await place.start()
     second = await place.spawn(f"--state-dir={place.directory}/other")
-    _, said = await second.communicate()
-    assert second.returncode == 4
-    assert json.loads(said.splitlines()[-1])["kind"] == "SocketInUse"
+    said = await place.last_words(second)
+    assert (second.returncode, said[-1]["kind"]) == (4, "SocketInUse")
     assert (await first.call("daemon.ping"))["pid"] == first.process.pid
 
 
@@ -212,10 +211,9 @@ async def test_a_daemon_that_cannot_start_says_why_in_one_line(
     place: Place, words: list[str], status: int, kind: str
 ) -> None:
     process = await place.spawn(*words)
-    _, said = await process.communicate()
-    last = json.loads(said.splitlines()[-1])
-    assert (process.returncode, last["kind"]) == (status, kind)
-    assert b"Traceback" not in said and last["reason"]
+    said = await place.last_words(process)
+    assert (process.returncode, said[-1]["kind"]) == (status, kind)
+    assert said[-1]["reason"] and not any("traceback" in line for line in said)
 
 
 async def test_check_looks_at_the_configuration_and_starts_nothing(place: Place) -> None:
@@ -380,7 +378,7 @@ async def test_the_watchdog_is_fed_while_tmux_hangs_but_not_while_the_store_does
         return await whole(store, *args, **options)
 
     monkeypatch.setattr(Store, "commit", gated)
-    supervisor = Supervisor({"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "4000000"})
+    supervisor = Supervisor({"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "2400000"})
     async with running_here(place, supervisor=supervisor) as client:
         while (status := await client.call("daemon.status"))["tmux"]["state"] != "connected":
             await asyncio.sleep(0.01)
@@ -393,7 +391,7 @@ async def test_the_watchdog_is_fed_while_tmux_hangs_but_not_while_the_store_does
         gate.clear()
         manager.heard.clear()
         with pytest.raises(AssertionError):
-            await until(lambda: manager.heard.count("WATCHDOG=1") > 1, seconds=5)
+            await until(lambda: manager.heard.count("WATCHDOG=1") > 1, seconds=2.5)
         gate.set()
         await until(lambda: manager.heard.count("WATCHDOG=1") > 1)
     manager.close()

@@ -1,8 +1,10 @@
 """The link under every fault of tmux: calls end by their deadline, and it comes back by itself."""
 
 import asyncio
+import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from orchestratord.errors import TmuxRefused
 from orchestratord.tmux import server as server_module
 from orchestratord.tmux.client import HUB, TmuxGone
 from orchestratord.tmux.command import command, quote
-from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import identify
+from orchestratord.tmux.link import Link, State
+from orchestratord.tmux.process import children, identify, read_stat
 from orchestratord.tmux.server import ForeignServer
 
 HELLO = command("display-message", "-p", "hello")
@@ -77,15 +79,6 @@ async def test_nothing_is_doubled_after_a_stopped_server_goes_on() -> None:
         assert (await bed.human("list-sessions", "-F", "#{session_name}")).split() == [HUB, "dev"]
 
 
-async def test_a_request_gets_time_even_if_the_connection_came_late() -> None:
-    async with empty_bed() as bed:
-        request = asyncio.create_task(bed.link.request(HELLO, what="hello", deadline=0.4))
-        await asyncio.sleep(0.35)
-        await bed.start()
-        assert await gather(request) in ([[[b"hello"]]], [request.exception()])
-        assert bed.link.reconnects == 0
-
-
 async def test_a_killed_server_is_replaced_by_another_that_is_told_apart() -> None:
     async with tmux_bed() as bed:
         bed.server.process.send(signal.SIGKILL)
@@ -116,7 +109,8 @@ async def test_a_killed_or_renamed_session_of_ours_is_there_again() -> None:
         await bed.link.connected()
         assert HUB in await bed.human("list-sessions", "-F", "#{session_name}")
         await bed.human("rename-session", "-t", f"={HUB}", "mine")
-        await bed.snapshot(lambda now: now.ordinal > bed.mirror.sent)
+        assert [s.name for s in (await bed.mirror.refresh()).sessions.values()] == ["dev"]
+        assert (await bed.human("list-sessions", "-F", "#{session_name}")).split() == [HUB, "dev"]
         await bed.pane()
         assert len((await bed.mirror.refresh()).panes) == 2
 
@@ -162,7 +156,7 @@ async def test_the_servers_of_users_are_refused(monkeypatch: pytest.MonkeyPatch)
     async with empty_bed() as bed:
         monkeypatch.setenv("TMUX_TMPDIR", str(bed.directory))
         for base in (str(bed.directory), "/tmp"):
-            theirs = Path(base) / f"tmux-{server_module.os.getuid()}" / "default"
+            theirs = Path(base) / f"tmux-{os.getuid()}" / "default"
             with pytest.raises(ForeignServer):
                 await Link("tmux", theirs, bed.environment).start()
         open_to_all = bed.directory / "open"
@@ -196,7 +190,7 @@ async def test_what_somebody_changed_of_our_options_and_hooks_is_restored() -> N
         assert await bed.link.restore() == []
         await bed.human("set-hook", "-gu", "pane-died[7717]")
         await bed.human("set-option", "-s", "message-limit", "500")
-        await bed.human("set-option", "-g", "default-size", "a\nb %end 1 2 1")
+        await bed.human("set-option", "-g", "update-environment[0]", "a\n%end 1 2 1")
         assert len(await bed.link.restore()) > 0
         assert await bed.link.restore() == []
         assert await bed.human("show-options", "-sv", "message-limit") == "0"
@@ -220,21 +214,24 @@ async def test_the_end_of_the_server_is_waited_for_and_no_other_follows() -> Non
             await bed.link.request(HELLO, what="hello", deadline=0.2)
 
 
-async def test_stopping_while_it_connects_leaves_no_client() -> None:
+@pytest.mark.parametrize(
+    "moment",
+    [
+        lambda link: True,
+        lambda link: link._client is not None,
+        lambda link: link._client is not None and link._client.in_flight == 1,
+        lambda link: link.state is State.CONNECTED,
+    ],
+    ids=["at once", "first client", "introduction", "connected"],
+)
+async def test_stopping_while_it_connects_leaves_no_client(moment: Callable[[Link], bool]) -> None:
     async with tmux_bed() as bed:
-        first = pid_of(bed.link._client), pid_of(bed.link._waiter)
-        for pause in (0.0, 0.001, 0.003, 0.006, 0.01):
-            other = Link("tmux", bed.socket, bed.environment)
-            await other.start()
-            await asyncio.sleep(pause)
-            await other.stop()
-        await until(
-            lambda: all(
-                identify(p) is None
-                for p in _children_named("tmux")
-                if p not in (*first, bed.server.process.pid)
-            )
-        )
+        other = Link("tmux", bed.socket, bed.environment)
+        await other.start()
+        await until(lambda: moment(other))
+        await other.stop()
+        mine = {pid_of(bed.link._client), pid_of(bed.link._waiter), bed.server.process.pid}
+        await until(lambda: not _clients_of_ours() - mine)
         assert await bed.link.request(HELLO, what="hello") == [[b"hello"]]
 
 
@@ -274,13 +271,7 @@ async def test_a_refusal_names_the_command_and_not_its_arguments() -> None:
         assert "SECRET" not in str(refused.value)
 
 
-def _children_named(name: str) -> list[int]:
-    children = Path(f"/proc/self/task/{server_module.os.getpid()}/children").read_text().split()
-    found = []
-    for child in children:
-        try:
-            if Path(f"/proc/{child}/comm").read_text().startswith(name):
-                found.append(int(child))
-        except OSError:
-            continue
-    return found
+def _clients_of_ours() -> set[int]:
+    found = (read_stat(pid) for pid in children(os.getpid()))
+    named = ((stat, Path(f"/proc/{stat.pid}/comm")) for stat in found if stat is not None)
+    return {stat.pid for stat, comm in named if comm.read_text().startswith("tmux")}

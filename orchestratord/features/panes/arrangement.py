@@ -31,6 +31,9 @@ from orchestratord.tmux.mirror import Mirror, Snapshot
 LAYOUTS = ("even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled")
 """The only layouts that are ever sent: any other text can crash a server (3.3a)."""
 
+MOST_LABELS = 64
+"""Of one pane."""
+
 Layout = Literal["even-horizontal", "even-vertical", "main-horizontal", "main-vertical", "tiled"]
 
 
@@ -58,7 +61,7 @@ class Arrangement:
         release = self._registry.reserve(name, None, session.id)
         try:
             where = target(session.tmux)
-            await self._ask("rename-session", "-t", where, "--", quote_format(name))
+            await self._ask(session, "rename-session", "-t", where, "--", quote_format(name))
             session.name = name
             renamed = SessionRenamed(session=session.id, name=name, by=by)
             await self._write([session], [renamed])
@@ -71,7 +74,8 @@ class Arrangement:
 
     async def rename_window(self, window: WindowRecord, name: str) -> None:
         """Give a window another name."""
-        await self._ask("rename-window", "-t", target(window.tmux), "--", quote_format(name))
+        where = target(window.tmux)
+        await self._ask(window, "rename-window", "-t", where, "--", quote_format(name))
         window.name = name
         await self._write([window], [])
 
@@ -85,11 +89,15 @@ class Arrangement:
         renamed = PaneRenamed(session=pane.session, pane=pane.id, name=name)
         await self._write([pane], [renamed])
 
-    async def label(self, pane: PaneRecord, labels: dict[str, str]) -> None:
-        """Replace a pane's labels by these."""
-        pane.labels = labels
-        labeled = PaneLabeled(session=pane.session, pane=pane.id, labels=labels)
-        await self._write([pane], [labeled])
+    async def label(self, pane: PaneRecord, given: dict[str, str], without: Iterable[str]) -> None:
+        """Set labels of a pane and remove others; nothing is written if nothing changes."""
+        labels = {k: v for k, v in (pane.labels | given).items() if k not in without}
+        if len(labels) > MOST_LABELS:
+            raise BadValue(field="labels", reason=f"a pane has at most {MOST_LABELS}")
+        if labels != pane.labels:
+            pane.labels = labels
+            labeled = PaneLabeled(session=pane.session, pane=pane.id, labels=labels)
+            await self._write([pane], [labeled])
 
     async def resize(self, pane: PaneRecord, width: int | None, height: int | None) -> None:
         """Resize a pane; the only pane of a window takes the window with it."""
@@ -99,11 +107,11 @@ class Arrangement:
             raise BadValue(field="width", reason="give a width, a height, or both")
         window = self._registry.windows[pane.window]
         if alone:
-            await self._ask("resize-window", "-t", target(window.tmux), *size)
+            await self._ask(window, "resize-window", "-t", target(window.tmux), *size)
         else:
-            await self._ask("resize-pane", "-t", target(pane.place.pane), *size)
+            await self._ask(pane, "resize-pane", "-t", target(pane.place.pane), *size)
         ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", _SIZE)
-        bodies = await self._link.request(ask, what="a size")
+        bodies = await self._link.request(ask, what="a size", server=pane.place.server)
         shown_width, shown_height = map(int, bodies[0][0].split())
         pane.width, pane.height = shown_width, shown_height
         resized = PaneResized(
@@ -128,7 +136,8 @@ class Arrangement:
         width, height = size or (session.width, session.height)
         for window in [w for w in self._registry.windows.values() if w.session == session.id]:
             where = target(window.tmux)
-            await self._ask("resize-window", "-t", where, "-x", str(width), "-y", str(height))
+            size_words = ("-x", str(width), "-y", str(height))
+            await self._ask(window, "resize-window", "-t", where, *size_words)
         self._mirror.poke()
 
     def left_alone(self, snapshot: Snapshot) -> list[SessionRecord]:
@@ -154,7 +163,8 @@ class Arrangement:
         records: list[Record] = [pane]
         if of is not None:
             try:
-                await self._ask("join-pane", "-d", "-s", source, "-t", target(of.place.pane))
+                beside = target(of.place.pane)
+                await self._ask(pane, "join-pane", "-d", "-s", source, "-t", beside)
             except TmuxRefused as refused:
                 if "space" in refused.details["reason"]:
                     raise NoRoom(pane=of.id, place="right or below") from None
@@ -167,16 +177,14 @@ class Arrangement:
                 id=number, session=session.id, tmux="", server=session.server, name=name
             )
             bodies = await self._link.request(
-                command(
-                    "break-pane", "-d", "-s", source, "-t", quote(f"{session.tmux}:"),
-                    "-P", "-F", quote("#{window_id}"),
-                ),
-                what="moving a pane",
+                command("break-pane", "-d", "-s", source, "-t", quote(f"{session.tmux}:")),
+                command("set-option", "-w", "-t", source, "--", "@orch_window", quote(number)),
+                command("set-option", "-w", "-t", source, "--", "window-size", "manual"),
+                command("rename-window", "-t", source, "--", quote_format(name)),
+                command("display-message", "-p", "-t", source, "--", _WINDOW),
+                what="break-pane", server=pane.place.server,
             )  # fmt: skip
-            window.tmux = bodies[0][0].decode("ascii")
-            await self._ask("set-option", "-w", "-t", target(window.tmux), "@orch_window", number)
-            await self._ask("set-option", "-w", "-t", target(window.tmux), "window-size", "manual")
-            await self.rename_window_quietly(window)
+            window.tmux = bodies[-1][0].decode("ascii")
             self._registry.windows[number] = window
             records.append(window)
             facts.append(WindowCreated(session=session.id, window=number, name=name))
@@ -185,16 +193,10 @@ class Arrangement:
         await self._write(records, facts)
         self._mirror.poke()
 
-    async def rename_window_quietly(self, window: WindowRecord) -> None:
-        """Give tmux the name that a new window has in our records."""
-        where = target(window.tmux)
-        await self._ask("rename-window", "-t", where, "--", quote_format(window.name))
-
     async def swap(self, one: PaneRecord, other: PaneRecord, by: str) -> None:
         """Exchange the places of two panes."""
-        await self._ask(
-            "swap-pane", "-d", "-s", target(one.place.pane), "-t", target(other.place.pane)
-        )
+        source, destination = target(one.place.pane), target(other.place.pane)
+        await self._ask(one, "swap-pane", "-d", "-s", source, "-t", destination)
         one.window, other.window = other.window, one.window
         one.session, other.session = other.session, one.session
         facts = [
@@ -206,12 +208,14 @@ class Arrangement:
     async def zoom(self, pane: PaneRecord, on: bool | None) -> bool:
         """Let a pane fill its window, or give the others their place back; return what is so."""
         ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", _ZOOM)
-        bodies = await self._link.request(ask, what="the zoom")
+        bodies = await self._link.request(ask, what="the zoom", server=pane.place.server)
         zoomed, active = (word == b"1" for word in bodies[0][0].split())
         shown = zoomed and active
         wanted = not shown if on is None else on
         if wanted != shown:
-            await self._ask("resize-pane", "-Z", "-t", target(pane.place.pane))
+            toggle = command("resize-pane", "-Z", "-t", target(pane.place.pane))
+            twice = [toggle] if zoomed and not active else []  # the first only ends another's zoom
+            await self._link.request(*twice, toggle, what="resize-pane", server=pane.place.server)
             self._mirror.poke()
         return wanted
 
@@ -222,21 +226,25 @@ class Arrangement:
             command("select-window", "-t", target(window.tmux)),
             command("select-pane", "-t", target(pane.place.pane)),
             what="select",
+            server=pane.place.server,
         )
 
     async def layout(self, window: WindowRecord, layout: Layout) -> None:
         """Arrange the panes of a window."""
         if layout not in LAYOUTS:
             raise BadValue(field="layout", reason=f"{layout!r} is not one of {', '.join(LAYOUTS)}")
-        await self._ask("select-layout", "-t", target(window.tmux), layout)
+        await self._ask(window, "select-layout", "-t", target(window.tmux), layout)
         await self._mirror.refresh()
 
-    async def _ask(self, *words: str | bytes) -> None:
-        await self._link.request(command(*words), what=str(words[0]))
+    async def _ask(self, record: Record, name: str, *words: str | bytes) -> None:
+        """Run one command about a thing on the server where that is."""
+        server = record.place.server if isinstance(record, PaneRecord) else record.server
+        await self._link.request(command(name, *words), what=name, server=server)
 
     async def _write(self, records: Iterable[Record], facts: Iterable[Fact]) -> None:
         await self._store.record(list(map(save, records)), list(facts))
 
 
+_WINDOW = quote("#{window_id}")
 _SIZE = quote("#{pane_width} #{pane_height}")
 _ZOOM = quote("#{window_zoomed_flag} #{pane_active}")

@@ -167,7 +167,14 @@ class Endings:
             return False
         except TmuxGone:
             return self._server_lives()  # its server's end is told when the link found out
-        return row.pid == pane.place.process.pid
+        return not self._newer(pane, row)
+
+    def _newer(self, pane: PaneRecord, row: PaneRow) -> bool:
+        """Whether a pane was respawned; who finds that sends the mirror to look."""
+        if row.pid == pane.place.process.pid:
+            return False
+        self._link.on_change()
+        return True
 
     async def _ask_tmux(self, pane: PaneRecord) -> None:
         pause, patience = 0.002, _PATIENCE
@@ -181,8 +188,8 @@ class Endings:
             except TmuxRefused:
                 self.lose(pane, "closed from outside")
                 return
-            if row is not None and row.pid != pane.place.process.pid:
-                return  # respawned meanwhile
+            if row is not None and self._newer(pane, row):
+                return
             if row is not None and row.dead and not row.ended_unexplained:
                 await self._spool.settle(pane.id, lambda: self._look(pane))
                 await self.conclude(pane, row.status, row.signal)
@@ -261,8 +268,8 @@ class Endings:
                 close_pane(ended.pane, ended.process.pid), _look_at(pane),
                 what=f"closing {pane.id}", server=ended.server,
             )  # fmt: skip
-            _row(bodies[-1][0])
-            return  # it runs something newer, which is told by whoever did that
+            if self._newer(pane, _row(bodies[-1][0])):
+                return
         except TmuxRefused:
             pass
         except TmuxGone as problem:

@@ -176,8 +176,7 @@ class Following:
             pane.title = row.title
         statements, ended = self._endings.emptied()
         if records or facts or ended:
-            saved = [save(record) for record in records if not _forgotten(record)]
-            self._spawn(self._endings.write([*saved, *statements], [*facts, *ended]))
+            self._spawn(self._endings.write([*map(save, records), *statements], [*facts, *ended]))
 
     def _moved(self, pane: PaneRecord) -> PaneMoved:
         return PaneMoved(session=pane.session, pane=pane.id, window=pane.window, by="outside")
@@ -310,7 +309,3 @@ class Following:
         cursor = str(self._spool.expect(pane.id, epoch).cursor)
         gap = OutputGap(session=pane.session, pane=pane.id, reason="the pipe ended", cursor=cursor)
         await self._endings.write([save(pane)], [gap])
-
-
-def _forgotten(record: Record) -> bool:
-    return isinstance(record, WindowRecord) and record.ended

@@ -7,12 +7,16 @@ never learns of the rest; such a line is refused instead of cut.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import termios
+from collections.abc import Iterable
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
-from orchestratord.errors import FailedPrecondition, InvalidArgument
+from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefused
+from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.tmux.command import command, quote, send_bytes, target
 from orchestratord.tmux.link import Link
@@ -98,23 +102,33 @@ def check_key(key: str) -> None:
     raise BadKey(key=key[:40])
 
 
+def _keys(pane: PaneRecord, keys: list[str]) -> list[bytes]:
+    words = [quote(key) for key in keys]
+    return [
+        command("send-keys", "-t", target(pane.place.pane), "--", *words[at : at + 500])
+        for at in range(0, len(words), 500)
+    ]
+
+
 class Keyboard:
-    """Types into panes. Keeps no state."""
+    """Types into panes, one call after the other. Its state is who waits for which pane."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
         """Press keys by their names, all or none."""
         for key in keys:
             check_key(key)
-        words = [quote(key) for key in keys]
-        for at in range(0, len(words), 500):
-            line = command("send-keys", "-t", target(pane.place.pane), "--", *words[at : at + 500])
-            await self._link.request(line, what="keys")
+        await self._type(pane, _keys(pane, keys))
 
     async def text(self, pane: PaneRecord, text: str, submit: bool) -> None:
-        """Type text byte for byte; with ``submit`` press Enter after it, as a step of its own."""
+        """Type text byte for byte; with ``submit`` press Enter after it, as a step of its own.
+
+        What another call types comes before or after all of it. Ends early, with
+        ``PaneExited`` or ``StaleIncarnation``, when the program that it began for does.
+        """
         data = text.encode()
         state = terminal(pane.place.tty)
         if state is not None and state.canonical:
@@ -123,10 +137,23 @@ class Keyboard:
             longest = max(map(len, data.split(b"\n")))
             if longest > CANONICAL_LINE:
                 raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
-        for line in send_bytes(pane.place.pane, data):
-            await self._link.request(line, what="text")
-        if submit:
-            await self.keys(pane, ["Enter"])
+        enter = _keys(pane, ["Enter"]) if submit else []
+        await self._type(pane, [*send_bytes(pane.place.pane, data), *enter])
+
+    async def _type(self, pane: PaneRecord, lines: Iterable[bytes]) -> None:
+        turn = self._turns.get(pane.id) or asyncio.Lock()
+        self._turns[pane.id] = turn
+        incarnation = pane.incarnation
+        async with turn:
+            for line in lines:
+                if pane.exit is not None:
+                    raise PaneExited(pane=pane.id)
+                if pane.incarnation != incarnation:
+                    raise StaleIncarnation(pane=pane.id, now=pane.incarnation, given=incarnation)
+                try:
+                    await self._link.request(line, what="input", server=pane.place.server)
+                except TmuxRefused:
+                    raise PaneExited(pane=pane.id) from None
 
     def signal(self, pane: PaneRecord, number: int) -> list[int]:
         """Signal the foreground process group of a pane; return the pids."""

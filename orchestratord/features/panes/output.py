@@ -62,20 +62,21 @@ class Output:
         self, pane: PaneRecord, *, history: bool, lines: int | None, escapes: bool, join: bool
     ) -> Screen:
         """Return the screen, with the history before it if asked, or its last lines."""
+        server = pane.place.server
         words = ["capture-pane", "-p", *(["-e"] if escapes else []), *(["-J"] if join else [])]
         if history:
             words += ["-S", "-"]
         elif lines is not None:
             words += ["-S", f"-{lines}"]
         ask = command(*words, "-t", target(pane.place.pane))
-        bodies = await self._link.request(ask, what="a capture", opaque=True)
+        bodies = await self._link.request(ask, what="a capture", opaque=True, server=server)
         shown = [line.decode("utf-8", "replace") for line in bodies[0]]
         while shown and not shown[-1].strip():
             shown.pop()
         if lines is not None:
             shown = shown[len(shown) - min(lines, len(shown)) :]
         look = command("display-message", "-p", "-t", target(pane.place.pane), "--", PaneRow.FORMAT)
-        bodies = await self._link.request(look, what="a look at a pane")
+        bodies = await self._link.request(look, what="a look at a pane", server=server)
         return Screen("\n".join(shown), PaneRow.parse(bodies[0][0]))
 
     def cursor(self, pane: PaneRecord, text: str | None) -> Cursor:

@@ -57,9 +57,10 @@ def check_directory(cwd: str) -> None:
             reason = "it may not be entered"
         else:
             return
-    except (OSError, ValueError) as problem:
-        named = isinstance(problem, OSError) and problem.strerror
-        reason = problem.strerror if named else "no path"
+    except OSError as problem:
+        reason = problem.strerror or "no path"
+    except ValueError:
+        reason = "it is no path"
     raise BadDirectory(cwd=cwd[:200], reason=reason)
 
 

@@ -20,12 +20,14 @@ from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.features.panes.arrangement import Arrangement
 from orchestratord.features.panes.creation import Creation
 from orchestratord.features.panes.ending import Endings
+from orchestratord.features.panes.following import Following
 from orchestratord.features.panes.keyboard import Keyboard
 from orchestratord.features.panes.output import Output
 from orchestratord.features.panes.record import (
     Intent,
     PaneRecord,
     SessionRecord,
+    WindowRecord,
 )
 from orchestratord.features.panes.registry import Registry
 from orchestratord.features.panes.view import View
@@ -134,6 +136,16 @@ class Panes:
             end = command("kill-session", "-t", target(session.tmux))
             with contextlib.suppress(TmuxRefused):  # it went with its last pane
                 await self.link.request(end, what="kill-session", server=session.server)
+        return killed
+
+    async def kill_window(self, window: WindowRecord, grace: float, by: str) -> list[str]:
+        """Kill every pane of a window, and what humans put into it with the window itself."""
+        killed = await self.kill_all(self.registry.in_window(window.id), grace, by)
+        snapshot = await self.mirror.refresh()
+        if window.tmux in snapshot.windows and window.server == snapshot.server:
+            end = command("kill-window", "-t", target(window.tmux))
+            with contextlib.suppress(TmuxRefused):  # it went with its last pane
+                await self.link.request(end, what="kill-window", server=window.server)
         return killed
 
     def counts(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ from orchestratord.events import Fact
 
 
 class DaemonStarted(Fact, frozen=True, kw_only=True):
-    """The daemon serves. ``recovered`` says that the one before it did not stop in order."""
+    """A daemon began. ``recovered`` says that the one before it did not stop in order."""
 
     version: str
     pid: int

@@ -8,7 +8,7 @@ from orchestratord.errors import AlreadyExists, InvalidArgument
 class UnknownEventKind(InvalidArgument):
     """No event has that kind."""
 
-    template = "there is no kind of event {kind!r}"
+    template = "there is no kind of event {event!r}"
     hint = "rpc.discover lists every kind"
 
 

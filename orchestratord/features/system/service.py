@@ -144,7 +144,7 @@ class System:
         """Return the arguments by which the journal selects events; names become ids."""
         for kind in kinds or ():
             if kind not in FACTS:
-                raise UnknownEventKind(kind=kind)
+                raise UnknownEventKind(event=kind)
         return {
             "kinds": kinds,
             "session": _id_of(session, self.session_id),

@@ -12,8 +12,6 @@ from orchestratord.features.panes.service import Panes
 from orchestratord.model import Labels, Result
 from orchestratord.rpc.method import Cli, method
 
-MOST_LABELS = 64
-
 
 class PaneLabels(Result, frozen=True, kw_only=True):
     """A pane's labels."""
@@ -37,10 +35,7 @@ class SetLabels(OnePane, frozen=True, kw_only=True):
 async def label_set(panes: Panes, params: SetLabels) -> PaneLabels:
     """Set labels of a pane; others stay."""
     pane = panes.registry.pane(params.pane, params.session)
-    merged = pane.labels | params.labels
-    if len(merged) > MOST_LABELS:
-        raise BadValue(field="labels", reason=f"a pane has at most {MOST_LABELS}")
-    await panes.act(panes.arrangement.label(pane, merged))
+    await panes.act(panes.arrangement.label(pane, params.labels, ()))
     return PaneLabels(pane=pane.id, labels=pane.labels)
 
 
@@ -66,6 +61,5 @@ class UnsetLabels(OnePane, frozen=True, kw_only=True):
 async def label_unset(panes: Panes, params: UnsetLabels) -> PaneLabels:
     """Remove labels of a pane; what it does not have is no error."""
     pane = panes.registry.pane(params.pane, params.session)
-    left = {k: v for k, v in pane.labels.items() if k not in params.labels}
-    await panes.act(panes.arrangement.label(pane, left))
+    await panes.act(panes.arrangement.label(pane, {}, params.labels))
     return PaneLabels(pane=pane.id, labels=pane.labels)

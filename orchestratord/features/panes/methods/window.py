@@ -115,10 +115,9 @@ class KilledWindow(Result, frozen=True, kw_only=True):
     deadline=90,
 )
 async def kill(panes: Panes, params: KillWindow, call: Call) -> KilledWindow:
-    """End every pane of a window."""
+    """End every pane of a window, and with the last one the window."""
     window = panes.registry.window(params.window)
-    doomed = panes.registry.in_window(window.id)
-    killed = await panes.act(panes.kill_all(doomed, params.grace, owner_of(call)))
+    killed = await panes.act(panes.kill_window(window, params.grace, owner_of(call)))
     return KilledWindow(window=window.id, killed=killed)
 
 
