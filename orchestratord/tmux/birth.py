@@ -97,13 +97,16 @@ def new_window(
         ),
         *birth.stamp(),
         *_window_stamp(window),
-        *([] if size == (HUB_WIDTH, HUB_HEIGHT) else [_resize(size)]),
+        *([] if size == (HUB_WIDTH, HUB_HEIGHT) else _resize(size)),
         command("move-window", "-d", "-t", quote(f"{session}:")),
     ]
 
 
-def _resize(size: tuple[int, int]) -> bytes:
-    return command("resize-window", "-x", str(size[0]), "-y", str(size[1]))
+def _resize(size: tuple[int, int]) -> list[bytes]:
+    return [
+        command("resize-window", "-x", str(size[0]), "-y", str(size[1])),
+        command("display-message", "-p", "--", PaneRow.FORMAT),
+    ]
 
 
 def split(birth: Birth, *, of: str, direction: Literal["right", "below"]) -> list[bytes]:

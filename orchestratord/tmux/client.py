@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import subprocess
+import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from orchestratord.errors import TmuxRefused, Unavailable
 from orchestratord.log import Log
+from orchestratord.tmux.process import Process, Watch
 from orchestratord.tmux.wire import Desync, Notification, Wire
 
 log = Log("tmux.client")
@@ -38,19 +40,26 @@ Bodies = list[list[bytes]]
 _Waiting = tuple["asyncio.Future[Bodies]", asyncio.TimerHandle | None, str]
 
 
-class Client(asyncio.SubprocessProtocol):
-    """A running client. ``ended`` is set with the reason once nothing more can come."""
+class Client(asyncio.Protocol):
+    """A running client. ``ended`` is set with the reason once nothing more can come.
+
+    Started by ``subprocess.Popen`` with pipes of our own: uvloop leaves copies of
+    its pipes open in a child, and the server that a client starts inherits them,
+    so that the end of the daemon would not be the end of its clients.
+    """
 
     def __init__(self, notify: Callable[[Notification], None]) -> None:
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[str] = loop.create_future()
         self._notify = notify
         self._wire = Wire()
         self._waiting: deque[_Waiting] = deque()
+        self._process: subprocess.Popen[bytes] | None = None
         self._stdin: asyncio.WriteTransport | None = None
-        self._process: asyncio.SubprocessTransport | None = None
-        self._errors = b""
+        self._stdout: asyncio.ReadTransport | None = None
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the client)
         self._reason = "the client exited"
-        self._open_pipes = 2
+        self._gone = asyncio.Event()
 
     @classmethod
     async def start(
@@ -63,13 +72,24 @@ class Client(asyncio.SubprocessProtocol):
 
         The command creates the hub, and with it a server, where there is none.
         """
-        loop = asyncio.get_running_loop()
-        _, client = await loop.subprocess_exec(
-            lambda: cls(notify),
+        client = cls(notify)
+        command = [
             *argv, "-C", "new-session", "-A", "-E", "-s", HUB, "-x", str(HUB_WIDTH),
             "-y", str(HUB_HEIGHT), "-c", "/", "-f", "no-output,ignore-size", "exec cat",
-            env=dict(environment), cwd="/", start_new_session=True,
+        ]  # fmt: skip
+        process = subprocess.Popen(  # noqa: ASYNC220  (a millisecond, once a connection)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=client._errors,
+            env=dict(environment), cwd="/", start_new_session=True, bufsize=0,
         )  # fmt: skip
+        client._process = process
+        loop = asyncio.get_running_loop()
+        Watch(Process(process.pid, 0), client._exited)
+        try:
+            client._stdout, _ = await loop.connect_read_pipe(lambda: client, process.stdout)
+            client._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
+        except BaseException:
+            client.kill("it was not wanted any longer")
+            raise
         return client
 
     @property
@@ -114,29 +134,30 @@ class Client(asyncio.SubprocessProtocol):
         server, and a stopped server holds them open.
         """
         self._reason = reason
-        if self._process is not None and self._process.get_returncode() is None:
+        if self._process is not None and self._process.poll() is None:
             self._process.kill()
         self._conclude()
 
     async def close(self) -> None:
-        """Detach and read to the end; closing without reading can keep a server from exiting."""
-        if self._stdin is not None:
+        """Detach and read to the end; closing without reading can keep a server from exiting.
+
+        Returns when the process is gone.
+        """
+        if self._stdin is not None and not self.ended.done():
             self._reason = "closed"
             self._stdin.close()
         try:
             await asyncio.wait_for(asyncio.shield(self.ended), 2)
         except TimeoutError:
             self.kill("it did not detach within 2 s")
+        await self.collected()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._process = cast(asyncio.SubprocessTransport, transport)
-        self._stdin = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))
+    async def collected(self) -> None:
+        """Wait until the process of an ended client is gone."""
+        await self._gone.wait()
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         if self.ended.done():
-            return
-        if fd == 2:
-            self._errors = (self._errors + data)[-500:]
             return
         try:
             for item in self._wire.feed(data):
@@ -157,36 +178,39 @@ class Client(asyncio.SubprocessProtocol):
             log.error("control stream out of step", reason=str(problem))
             self.kill(f"the control stream is out of step: {problem}")
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd in (1, 2):
-            self._open_pipes -= 1
-            self._maybe_ended()
-
-    def process_exited(self) -> None:
-        if self.ended.done() and self._process is not None:  # it was killed
-            self._process.close()
-            return
-        # The end of the pipes may never come: uvloop leaves its copies of them open in the
-        # child, and a server that the child started inherits those.
-        asyncio.get_running_loop().call_later(LEFTOVERS, self._leave_pipes)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stdout = None
         self._maybe_ended()
 
-    def _leave_pipes(self) -> None:
-        self._open_pipes = 0
+    def _exited(self) -> None:
+        if self._process is not None:
+            self._process.wait()
+        self._gone.set()
+        # The end of its output may not come: tmux hands its descriptors to the server, and
+        # one that is stopped holds them open.
+        asyncio.get_running_loop().call_later(LEFTOVERS, self._leave_output)
         self._maybe_ended()
+
+    def _leave_output(self) -> None:
+        if not self.ended.done():
+            self._ended_by_itself()
 
     def _maybe_ended(self) -> None:
-        process = self._process
-        if self._open_pipes or process is None or process.get_returncode() is None:
-            return
-        if self.ended.done():
-            return
-        if self._errors:
-            self._reason += f" ({self._errors.decode('utf-8', 'replace').strip()})"
-        process.close()
+        if self._gone.is_set() and self._stdout is None and not self.ended.done():
+            self._ended_by_itself()
+
+    def _ended_by_itself(self) -> None:
+        self._errors.seek(0)
+        said = self._errors.read(500).decode("utf-8", "replace").strip()
+        if said:
+            self._reason += f" ({said})"
         self._conclude()
 
     def _conclude(self) -> None:
+        for transport in (self._stdin, self._stdout):
+            if transport is not None:
+                transport.close()
+        self._errors.close()
         while self._waiting:
             future, timer, _ = self._waiting.popleft()
             if timer is not None:

@@ -238,20 +238,20 @@ class Link:
             await server.refuse_foreign(program, self.socket, self._environment)
         client = await Client.start(argv, self._environment, self._hear)
         self._client = client
-        waiter = None
+        self._waiter = waiter = None
         try:
             found = await self._introduce(client)
             # tmux up to 3.4 crashes when it notifies a control client that is still connecting
             # (control_write without control_state), so both must be there before anything changes.
-            waiter = await Client.start(argv, self._environment, lambda _: None)
+            self._waiter = waiter = await Client.start(argv, self._environment, lambda _: None)
             hello = command("display-message", "-p", "hello")
             await waiter.request(hello, what="introduction", deadline=DEADLINE)
         except BaseException:
             for begun in (client, waiter):
                 if begun is not None:
                     begun.kill("the connection was given up")
+                    await begun.collected()
             raise
-        self._waiter = waiter
         self._record.write(found.process)
         self.server, self.trouble, self.state = found, None, State.CONNECTED
         log.info("connected", version=found.version, pid=found.process.pid, server=found.uuid)
@@ -289,6 +289,7 @@ class Link:
             if not client.ended.done():
                 client.kill("its partner ended")
             self.trouble = await client.ended if client is self._client else self.trouble
+            await client.collected()
         log.warning("disconnected", reason=self.trouble)
 
     async def _wait_for_wakes(self, waiter: Client) -> None:

@@ -18,7 +18,7 @@ from orchestratord.errors import TmuxRefused
 from orchestratord.log import Log
 from orchestratord.tmux.client import HUB, TmuxGone
 from orchestratord.tmux.command import command
-from orchestratord.tmux.link import Link
+from orchestratord.tmux.link import DEADLINE, Link
 from orchestratord.tmux.reply import PaneRow, SessionRow, UnreadableReply, WindowRow
 
 log = Log("tmux.mirror")
@@ -73,14 +73,22 @@ class Mirror:
         self._poked.set()
 
     async def refresh(self) -> Snapshot:
-        """Return a snapshot of a moment after this call began."""
+        """Return a snapshot of a moment after this call began.
+
+        Raises:
+            TmuxGone: there was none in five seconds.
+        """
         wanted = self._sent + 1
-        while self.snapshot.ordinal < wanted:
-            if self._newer is None:
-                self._newer = asyncio.get_running_loop().create_future()
-            self._poked.set()
-            self._urgent.set()
-            await asyncio.shield(self._newer)
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while self.snapshot.ordinal < wanted:
+                    if self._newer is None:
+                        self._newer = asyncio.get_running_loop().create_future()
+                    self._poked.set()
+                    self._urgent.set()
+                    await asyncio.shield(self._newer)
+        except TimeoutError:
+            raise TmuxGone(reason=f"no listing in {DEADLINE:g} s") from None
         return self.snapshot
 
     async def start(self) -> None:

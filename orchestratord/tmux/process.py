@@ -5,8 +5,10 @@ Reads /proc by hand, because a look at all processes is on the way of every kill
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -109,3 +111,33 @@ def identify(pid: int) -> Process | None:
     """Return the process that has this pid now, if there is one."""
     stat = read_stat(pid)
     return Process(pid, stat.started) if stat else None
+
+
+class Watch:
+    """Calls back once when a process is gone or has become a zombie (pidfd_open(2), Linux 5.3)."""
+
+    def __init__(self, process: Process, gone: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._gone = gone
+        self._fd = -1
+        try:
+            self._fd = os.pidfd_open(process.pid)
+        except OSError:
+            self._loop.call_soon(gone)
+            return
+        stat = read_stat(process.pid)
+        if stat is not None and process.started not in (0, stat.started):
+            self._loop.call_soon(gone)
+            return
+        self._loop.add_reader(self._fd, self._fire)
+
+    def _fire(self) -> None:
+        self.close()
+        self._gone()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1

@@ -156,6 +156,7 @@ class Stream:
             self._mark = (mark, max(at, at + len(data) - len(mark) + 1), there)
             return
         self.sealed, self._mark = at + place, None
+        os.ftruncate(self._fd, self.sealed)  # a later daemon must not take it for output
         if not there.done():
             there.set_result(None)
 

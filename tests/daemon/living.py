@@ -121,9 +121,10 @@ class Place:
                 await process.wait()
         pid = listener(self.tmux_socket)
         known = [ServerRecord(self.tmux_socket).read(), identify(pid) if pid else None]
-        for server in filter(None, known):
+        servers = [server for server in known if server is not None]
+        for server in servers:
             server.send(signal.SIGKILL)
-            await until(lambda server=server: not server.alive())
+        await until(lambda: not any(server.alive() for server in servers))
         shutil.rmtree(self.directory)
 
 

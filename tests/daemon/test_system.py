@@ -304,7 +304,8 @@ async def test_a_keyed_call_that_was_killed_half_way_is_unknown_and_not_repeated
     params: dict[str, Any] = {"name": "dev", "command": ["sleep", "9"], "idempotency_key": "k"}
     with pytest.raises(RpcError):
         await first.call("session.create", **params)
-    await first.kill()
+    assert await first.process.wait() == -signal.SIGKILL
+    await first.client.close()
     second = await place.start()
     await second.connected()
     assert (await refused(second.client, "session.create", **params)).kind == "OutcomeUnknown"

@@ -219,10 +219,10 @@ async def test_the_end_of_the_server_is_waited_for_and_no_other_follows() -> Non
     [
         lambda link: True,
         lambda link: link._client is not None,
-        lambda link: link._client is not None and link._client.in_flight == 1,
+        lambda link: link._waiter is not None,
         lambda link: link.state is State.CONNECTED,
     ],
-    ids=["at once", "first client", "introduction", "connected"],
+    ids=["at once", "first client", "second client", "connected"],
 )
 async def test_stopping_while_it_connects_leaves_no_client(moment: Callable[[Link], bool]) -> None:
     async with tmux_bed() as bed:

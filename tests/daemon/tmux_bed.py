@@ -154,7 +154,7 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> f
 def pid_of(client: Client | None) -> int:
     """Return the pid of a control client's process."""
     assert client is not None and client._process is not None
-    return client._process.get_pid()
+    return client._process.pid
 
 
 def limit_files(process: Process, most: int) -> tuple[int, int]:

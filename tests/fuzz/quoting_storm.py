@@ -92,7 +92,7 @@ async def through_a_pane(bed: Bed, cwd: bytes, value: bytes, name: bytes) -> Non
     """Start a program in a directory, with a variable, an argument and a window of that name."""
     bed.panes += 1
     pane = f"p{bed.panes}"
-    directory = os.fsencode(bed.directory) + b"/" + cwd.replace(b"/", b"_")[:200]
+    directory = os.fsencode(bed.directory) + b"/d" + cwd.replace(b"/", b"_")[:200]
     Path(os.fsdecode(directory)).mkdir(exist_ok=True)
     seen = bed.directory / f"{pane}.seen"
     script = 'printf "%s\\0" "$1" "$STORM" >"$0.new"; mv "$0.new" "$0"; exec cat'
@@ -111,7 +111,7 @@ async def through_a_pane(bed: Bed, cwd: bytes, value: bytes, name: bytes) -> Non
     tmux_id, pid = row.decode().split()
     await until(seen.exists)
     assert seen.read_bytes() == value + b"\0" + value + b"\0"
-    assert os.fsencode(Path(f"/proc/{pid}/cwd").readlink()) == directory
+    assert os.fsencode(Path(f"/proc/{pid}/cwd").readlink()) == directory, directory
     show = command("display-message", "-p", "-t", target(tmux_id), "--", quote("#{window_name}"))
     (body,) = await bed.link.request(show, what="a name", opaque=True)
     assert b"\n".join(body) == name
@@ -128,7 +128,7 @@ async def through_a_pane(bed: Bed, cwd: bytes, value: bytes, name: bytes) -> Non
 async def through_a_pipe(bed: Bed, name: bytes) -> None:
     """Have a pane's output copied into a directory of that name."""
     directory = Path(
-        os.fsdecode(os.fsencode(bed.directory) + b"/" + name.replace(b"/", b"_")[:200])
+        os.fsdecode(os.fsencode(bed.directory) + b"/d" + name.replace(b"/", b"_")[:200])
     )
     spool = Spool(directory, SystemClock())
     spool.start()

@@ -28,6 +28,9 @@ sys.path.insert(1, str(Path(__file__).parents[2] / "client"))
 from living import Daemon, Place
 from orchctl.aio import Lost, RpcError
 
+EXTRA = 20
+"""Panes that callers have open at once, beside the others."""
+
 ENDINGS = ("pane.exited", "pane.killed", "pane.lost")
 
 
@@ -42,22 +45,22 @@ class Notes:
     label_asked: dict[str, int] = field(default_factory=dict)
     answers: list[float] = field(default_factory=list)
     refused: collections.Counter[str] = field(default_factory=collections.Counter)
+    open: list[str] = field(default_factory=list)
 
 
 async def caller(daemon: Daemon, base: list[str], notes: Notes, dice: random.Random) -> None:
     """Create, label and kill until the daemon is gone."""
-    mine: list[str] = []
     try:
         while True:
             action = dice.random()
-            if action < 0.35:
+            if action < 0.35 and len(notes.open) < EXTRA:
                 made = await daemon.call(
                     "pane.create", session="storm", command=["sleep", "100000"], place="window"
                 )
                 notes.created.add(made["id"])
-                mine.append(made["id"])
-            elif action < 0.6 and mine:
-                doomed = mine.pop()
+                notes.open.append(made["id"])
+            elif action < 0.6 and notes.open:
+                doomed = notes.open.pop()
                 notes.kill_asked.add(doomed)
                 await daemon.call("pane.kill", pane=doomed)
                 notes.killed.add(doomed)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bed import INSTALLED, until
-from conftest import Host
+from host import Host
 
 KILLS = int(os.environ.get("KILLS", "20"))
 """How often the daemon is killed under a caller's eyes; 100 and more by hand."""
@@ -155,7 +155,9 @@ def test_an_end_while_the_daemon_is_down_is_reported_exactly(system: Host) -> No
 
 @pytest.mark.parametrize("cwd", ["/tmp", "/home/alice"])
 def test_no_hardening_reaches_a_pane(system: Host, cwd: str) -> None:
-    script = 'grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status; touch alice.was-here; unshare -rn true'
+    script = (
+        'grep -E "^(Seccomp|NoNewPrivs):" /proc/self/status; touch alice.was-here; unshare -rn true'
+    )
     pane = system.pane("sh", "-c", script, cwd=cwd)
     end = system.ended(pane["id"])["exit"]
     assert (end["status"], end["last_lines"]) == (0, ["NoNewPrivs:\t0", "Seccomp:\t0"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import Host
+from host import Host
 
 
 def test_the_first_call_starts_the_daemon_of_the_users_units(user: Host) -> None:

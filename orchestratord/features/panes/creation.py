@@ -12,9 +12,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -36,7 +36,7 @@ from orchestratord.features.panes.fault import (
     SessionNotFound,
 )
 from orchestratord.features.panes.program import (
-    Program,
+    Wish,
     check_command,
     check_environment,
     resolve,
@@ -79,21 +79,6 @@ def failpoint(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A pane that somebody wants."""
-
-    program: Program
-    owner: str
-    name: str | None = None
-    window_name: str | None = None
-    labels: dict[str, str] = {}
-    place: Literal["auto", "window", "right", "below"] = "auto"
-    of: str | None = None
-    keep: bool = False
-    ttl: float | None = None
-    size: tuple[int, int] | None = None
-
-
 class Creation:
     """Makes panes, windows and sessions. Its state is what is being made right now."""
 
@@ -112,7 +97,9 @@ class Creation:
         self._store = store
         self._clock = clock
         self._environment = environment
+        self.splitting: set[str] = set()
         self._sessions: dict[str, asyncio.Event] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def settled(self, name: str) -> None:
         """Wait while a session of that name is being made; the registry says whether it was."""
@@ -146,11 +133,13 @@ class Creation:
                     window_name=window.name, size=(width, height),
                 )  # fmt: skip
 
-            await self._carry_out(intent, wish.program.env, commands)
+            writing = await self._carry_out(intent, wish.program.env, commands)
         finally:
             release()
             del self._sessions[name]
             made.set()
+        await writing
+        failpoint("create.after_result")
         return session, pane
 
     async def pane(self, session: SessionRecord, wish: Wish) -> PaneRecord:
@@ -159,16 +148,16 @@ class Creation:
         with contextlib.ExitStack() as reserved:
             if wish.name is not None:
                 reserved.callback(self._registry.reserve(wish.name, session.id, number))
-            if self._registry.sizes_stale and wish.place == "auto":
-                await self._mirror.refresh()
-            split = self._choose(session, wish)
-            if split is not None:
-                try:
-                    return await self._split(session, wish, split, number)
-                except (NoRoom, PaneExited):
-                    if wish.place != "auto":
-                        raise
-            return await self._in_new_window(session, wish, number)
+            if wish.place == "window":
+                pane, writing = await self._in_new_window(session, wish, number)
+            else:
+                turn = self._turns.get(session.id) or asyncio.Lock()
+                self._turns[session.id] = turn
+                async with turn:  # each is placed in view of the one before
+                    pane, writing = await self._where_there_is_room(session, wish, number)
+            await writing
+            failpoint("create.after_result")
+            return pane
 
     async def respawn(
         self, pane: PaneRecord, argv: Sequence[str] | None, env: Mapping[str, str]
@@ -203,10 +192,25 @@ class Creation:
 
     # Deciding
 
+    async def _where_there_is_room(
+        self, session: SessionRecord, wish: Wish, number: str
+    ) -> tuple[PaneRecord, Awaitable[object]]:
+        if self._registry.sizes_stale and wish.place == "auto":
+            await self._mirror.refresh()
+        split = self._choose(session, wish)
+        if split is not None:
+            self.splitting.add(split.pane)
+            try:
+                return await self._split(session, wish, split, number)
+            except (NoRoom, PaneExited):
+                if wish.place != "auto":
+                    raise
+            finally:
+                self.splitting.discard(split.pane)
+        return await self._in_new_window(session, wish, number)
+
     def _choose(self, session: SessionRecord, wish: Wish) -> placement.Split | None:
         """Say which pane to split, and count its room as taken at once."""
-        if wish.place == "window":
-            return None
         candidates = [p for p in self._registry.in_session(session.id) if p.exit is None]
         if wish.of is not None:
             candidates = self._among(wish.of, session)
@@ -217,7 +221,7 @@ class Creation:
             if not rooms:
                 raise NoRoom(pane=session.name, place=wish.place)
             largest = max(rooms, key=lambda r: r.width * r.height)
-            split = placement.Split(largest.pane, wish.place)
+            split = placement.Split(largest.pane, "right" if wish.place == "right" else "below")
         if split is not None:
             parent = self._registry.panes[split.pane]
             left = placement.halve(_room(parent), split.direction)
@@ -259,7 +263,7 @@ class Creation:
 
     async def _split(
         self, session: SessionRecord, wish: Wish, split: placement.Split, number: str
-    ) -> PaneRecord:
+    ) -> tuple[PaneRecord, Awaitable[object]]:
         parent = self._registry.panes[split.pane]
         pane = self._draft(wish, session, self._registry.windows[parent.window], number)
 
@@ -267,16 +271,18 @@ class Creation:
             return birth.split(made, of=parent.place.pane, direction=split.direction)
 
         try:
-            await self._carry_out(Intent(pane=pane), wish.program.env, commands)
+            writing = await self._carry_out(Intent(pane=pane), wish.program.env, commands)
         except TmuxRefused as refused:
             if "no space" in refused.details["reason"]:
                 raise NoRoom(pane=parent.id, place=split.direction) from None
             if "can't find" in refused.details["reason"]:
                 raise PaneExited(pane=parent.id) from None
             raise
-        return pane
+        return pane, writing
 
-    async def _in_new_window(self, session: SessionRecord, wish: Wish, number: str) -> PaneRecord:
+    async def _in_new_window(
+        self, session: SessionRecord, wish: Wish, number: str
+    ) -> tuple[PaneRecord, Awaitable[object]]:
         program = (wish.program.command or ("shell",))[0]
         window = WindowRecord(
             id=f"w{self._store.next_id('window')}", session=session.id, tmux="",
@@ -291,19 +297,21 @@ class Creation:
             )
 
         try:
-            await self._carry_out(Intent(pane=pane, window=window), wish.program.env, commands)
+            intent = Intent(pane=pane, window=window)
+            writing = await self._carry_out(intent, wish.program.env, commands)
         except TmuxRefused as refused:
             if "can't find" in refused.details["reason"]:
                 raise SessionNotFound(session=session.name) from None
             raise
-        return pane
+        return pane, writing
 
     async def _carry_out(
         self,
         intent: Intent,
         env: Mapping[str, str],
         commands: Callable[[birth.Birth], list[bytes]],
-    ) -> None:
+    ) -> Awaitable[object]:
+        """Make what an intent says; what is returned is to be awaited at once."""
         pane = intent.pane
         lines = commands(self._birth(pane, env))  # refuses what cannot be quoted, before anything
         self.under_way.add(pane.id)
@@ -326,13 +334,12 @@ class Creation:
                     raise NameTaken(name=intent.session.name, holder="someone outside") from None
                 raise
             failpoint("create.after_act")
-            await self.confirm(intent, PaneRow.parse(next(b[0] for b in bodies if b)), ())
-            failpoint("create.after_result")
+            return self.confirm(intent, PaneRow.parse([body[0] for body in bodies if body][-1]), ())
         finally:
             self.under_way.discard(pane.id)
 
-    async def confirm(self, intent: Intent, row: PaneRow, facts: Sequence[Fact]) -> None:
-        """Write what came of a creation: the records, the facts, the end of the intent."""
+    def confirm(self, intent: Intent, row: PaneRow, facts: Sequence[Fact]) -> Awaitable[object]:
+        """Know what came of a creation; awaiting what is returned writes it, with the facts."""
         pane, window, session = intent.pane, intent.window, intent.session
         self.born[pane.id] = self._mirror.sent
         told = list(facts)
@@ -354,7 +361,7 @@ class Creation:
             )
         )  # fmt: skip
         records = [r for r in (session, window, pane) if r is not None]
-        await self._store.record([end_intent(pane.id), *map(save, records)], told)
+        return self._store.record([end_intent(pane.id), *map(save, records)], told)
 
     def _settle_in(self, pane: PaneRecord, row: PaneRow) -> None:
         process = identify(row.pid) or Process(row.pid, 0)

@@ -28,7 +28,6 @@ from orchestratord.features.panes.fact import (
     WindowEnded,
 )
 from orchestratord.features.panes.model import Exit
-from orchestratord.features.panes.pidfd import Watch
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.registry import Record, Registry, forget, save
 from orchestratord.features.panes.survivor import Survivor, escaped
@@ -39,7 +38,7 @@ from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import close_pane, command, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import Process, in_session, read_stat
+from orchestratord.tmux.process import Process, Watch, in_session, read_stat
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 

@@ -106,13 +106,14 @@ class Following:
         self._mirror.poke()
 
     def compared(self, snapshot: Snapshot) -> None:
-        found = compare(snapshot, self._registry, self._creation.born)
+        creation = self._creation
+        found = compare(snapshot, self._registry, creation.born, creation.splitting)
         self.foreign = found.foreign
         self._registry.sizes_stale = False
         for session in self._arrangement.left_alone(snapshot):
             self._spawn(self._arrangement.fit(session, None))
-        born = self._creation.born  # what later listings show anyway need not be kept
-        self._creation.born = {k: v for k, v in born.items() if v >= snapshot.ordinal}
+        # What later listings show anyway need not be kept.
+        creation.born = {k: v for k, v in creation.born.items() if v >= snapshot.ordinal}
         for pane in found.vanished:
             if pane.exit is not None:
                 self._endings.left(pane)

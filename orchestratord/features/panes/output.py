@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from orchestratord.clock import Clock
+from orchestratord.errors import TmuxRefused
 from orchestratord.features.panes.asciicast import asciicast
-from orchestratord.features.panes.fault import BadCursor
+from orchestratord.features.panes.fault import BadCursor, PaneExited
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.text import Plain, plain, unfinished
 from orchestratord.tmux.command import command, target
@@ -21,6 +22,9 @@ from orchestratord.tmux.link import Link
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 from orchestratord.tmux.stream import Cursor, Stream
+
+CAPTURED = 3 << 19
+"""Bytes of a capture that are told, the last ones: with escaping they stay below a frame."""
 
 SEARCHED = 1 << 20
 """Bytes at the end of a pane's output that a search looks at."""
@@ -48,6 +52,7 @@ class Screen(NamedTuple):
 
     text: str
     row: PaneRow
+    truncated: bool
 
 
 class Output:
@@ -69,15 +74,21 @@ class Output:
         elif lines is not None:
             words += ["-S", f"-{lines}"]
         ask = command(*words, "-t", target(pane.place.pane))
-        bodies = await self._link.request(ask, what="a capture", opaque=True, server=server)
+        look = command("display-message", "-p", "-t", target(pane.place.pane), "--", PaneRow.FORMAT)
+        try:
+            bodies = await self._link.request(ask, what="a capture", opaque=True, server=server)
+            seen = await self._link.request(look, what="a look at a pane", server=server)
+        except TmuxRefused:
+            raise PaneExited(pane=pane.id) from None
+        if seen[0][0].startswith(b"\t"):  # what is shown of a pane that is gone
+            raise PaneExited(pane=pane.id)
         shown = [line.decode("utf-8", "replace") for line in bodies[0]]
         while shown and not shown[-1].strip():
             shown.pop()
         if lines is not None:
             shown = shown[len(shown) - min(lines, len(shown)) :]
-        look = command("display-message", "-p", "-t", target(pane.place.pane), "--", PaneRow.FORMAT)
-        bodies = await self._link.request(look, what="a look at a pane", server=server)
-        return Screen("\n".join(shown), PaneRow.parse(bodies[0][0]))
+        kept = _last(shown, CAPTURED)
+        return Screen("\n".join(kept), PaneRow.parse(seen[0][0]), len(kept) < len(shown))
 
     def cursor(self, pane: PaneRecord, text: str | None) -> Cursor:
         """Read a caller's cursor; None means the oldest byte that is kept."""
@@ -104,7 +115,10 @@ class Output:
         stream.look()
         part = stream.read(since, limit)
         data = part.data
-        cut = _complete(data, more=part.next < stream.cursor, final=stream.finished)
+        more = part.next < stream.cursor
+        cut = _complete(data, more=more, final=stream.finished)
+        if more and not cut:  # what does not fit into the limit would never come
+            cut = len(data)
         cursor = Cursor(part.next.epoch, part.next.offset - (len(data) - cut))
         return Text(plain(data[:cut]), cursor, part.gap)
 
@@ -142,11 +156,16 @@ class Output:
         if rest:
             yield Tail(rest, "", self.end(pane), False)
 
-    def lines(self, pane: PaneRecord, count: int | None) -> list[str]:
-        """Return the last lines that a pane wrote, of those that are kept."""
+    def recent(self, pane: PaneRecord) -> bytes:
+        """Return the last that a pane wrote."""
         stream = self._stream(pane)
         stream.look()
-        lines = plain(stream.tail(SEARCHED)).split("\n")
+        return stream.tail(SEARCHED)
+
+    @staticmethod
+    def lines(data: bytes, count: int | None) -> list[str]:
+        """Return output as its last lines; touches nothing, so that a thread may do it."""
+        lines = plain(data).split("\n")
         if lines and not lines[-1]:
             lines.pop()
         return lines if count is None else lines[len(lines) - min(count, len(lines)) :]
@@ -164,6 +183,14 @@ class Output:
 
     def _stream(self, pane: PaneRecord) -> Stream:
         return self._spool.get(pane.id) or self._spool.expect(pane.id, pane.epoch)
+
+
+def _last(lines: list[str], size: int) -> list[str]:
+    """Return the last lines that are no longer than that many bytes in all."""
+    first = len(lines)
+    while first and (size := size - len(lines[first - 1].encode()) - 1) >= 0:
+        first -= 1
+    return lines[first:]
 
 
 def _complete(data: bytes, *, more: bool, final: bool) -> int:

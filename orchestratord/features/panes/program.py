@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -30,13 +31,28 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = {}
 
 
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """A pane that somebody wants."""
+
+    program: Program
+    owner: str
+    name: str | None = None
+    window_name: str | None = None
+    labels: dict[str, str] = {}
+    place: Literal["auto", "window", "right", "below"] = "auto"
+    of: str | None = None
+    keep: bool = False
+    ttl: float | None = None
+    size: tuple[int, int] | None = None
+
+
 def resolve(program: Program, environment: Mapping[str, str]) -> tuple[list[str], str]:
     """Return the argv and the directory to run it in; ``environment`` is what panes get.
 
     Raises:
         BadDirectory, BadValue, NoSuchProgram: it could not run.
     """
-    cwd = program.cwd or environment.get("HOME", "/")
+    cwd = environment.get("HOME", "/") if program.cwd is None else program.cwd
     check_directory(cwd)
     check_environment(program.env)
     if program.command is None:

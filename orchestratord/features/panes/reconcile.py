@@ -6,7 +6,7 @@ from a listing of another server than the one the pane lives in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
@@ -34,8 +34,14 @@ class Differences:
     foreign: int = 0
 
 
-def compare(snapshot: Snapshot, registry: Registry, born: Mapping[str, int]) -> Differences:
-    """Return what differs. ``born`` says after which listing a pane was confirmed."""
+def compare(
+    snapshot: Snapshot, registry: Registry, born: Mapping[str, int], splitting: Container[str] = ()
+) -> Differences:
+    """Return what differs.
+
+    ``born`` says after which listing a pane was confirmed; the panes in
+    ``splitting`` have the size in the registry that they are about to get.
+    """
     out = Differences()
     seen: set[str] = set()
     for row in snapshot.panes.values():
@@ -48,7 +54,9 @@ def compare(snapshot: Snapshot, registry: Registry, born: Mapping[str, int]) -> 
             continue
         seen.add(pane.id)
         if born.get(pane.id, 0) < snapshot.ordinal:
-            _compare_pane(pane, row, snapshot, registry, out)
+            _compare_pane(pane, row, registry, out)
+            if (row.width, row.height) != (pane.width, pane.height) and pane.id not in splitting:
+                out.resized.append((pane, row))
     out.vanished = [
         pane
         for pane in registry.live_panes()
@@ -60,9 +68,7 @@ def compare(snapshot: Snapshot, registry: Registry, born: Mapping[str, int]) -> 
     return out
 
 
-def _compare_pane(
-    pane: PaneRecord, row: PaneRow, snapshot: Snapshot, registry: Registry, out: Differences
-) -> None:
+def _compare_pane(pane: PaneRecord, row: PaneRow, registry: Registry, out: Differences) -> None:
     if row.pid != pane.place.process.pid:
         out.replaced.append((pane, row))
         return
@@ -75,8 +81,6 @@ def _compare_pane(
     window = registry.windows.get(pane.window)
     if window is None or window.tmux != row.window:
         out.moved.append((pane, row))
-    if (row.width, row.height) != (pane.width, pane.height):
-        out.resized.append((pane, row))
     if row.title != pane.title:
         out.titled.append((pane, row))
 

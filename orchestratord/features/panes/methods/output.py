@@ -37,7 +37,7 @@ class CapturePane(OnePane, frozen=True, kw_only=True):
 
 
 class Capture(Result, frozen=True, kw_only=True):
-    """A screen. ``cursor`` is where the pane's output was at that moment."""
+    """A screen. ``cursor`` is where the output was; of one ``truncated`` the first lines lack."""
 
     text: str
     cursor_x: int
@@ -45,6 +45,7 @@ class Capture(Result, frozen=True, kw_only=True):
     width: int
     height: int
     cursor: str
+    truncated: bool
 
 
 @method(
@@ -63,7 +64,7 @@ async def capture(panes: Panes, params: CapturePane) -> Capture:
     row = screen.row
     return Capture(
         text=screen.text, cursor_x=row.cursor_x, cursor_y=row.cursor_y, width=row.width,
-        height=row.height, cursor=str(panes.output.end(pane)),
+        height=row.height, cursor=str(panes.output.end(pane)), truncated=screen.truncated,
     )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def read(panes: Panes, params: ReadPane) -> ReadOutput:
     got = reader(pane, since, params.max)
     return ReadOutput(
         text=got.text, cursor=str(got.cursor), gap=got.gap,
-        more=len(got.text) > 0 and got.cursor < panes.output.end(pane),
+        more=got.cursor != since and got.cursor < panes.output.end(pane),
     )  # fmt: skip
 
 
@@ -105,7 +106,7 @@ class TailPane(OnePane, frozen=True, kw_only=True):
 
 
 class TailItem(Result, frozen=True, kw_only=True):
-    """Lines as they end. ``pending`` is the unfinished one as it stands; the cursor is before it."""
+    """Lines as they end. ``pending`` is the unfinished one; the cursor is before it."""
 
     text: str
     pending: str
@@ -118,9 +119,15 @@ async def tail(panes: Panes, params: TailPane) -> AsyncIterator[TailItem]:
     """Follow what a pane writes, from a cursor or from now on, until it ends."""
     pane = panes.registry.pane(params.pane, params.session)
     end = panes.output.end(pane)
-    since = panes.output.cursor(pane, params.since) if params.since else end
-    async for part in panes.output.tail(pane, since, params.raw):
-        yield TailItem(text=part.text, pending=part.pending, cursor=str(part.cursor), gap=part.gap)
+    since = panes.output.cursor(pane, params.since) if params.since is not None else end
+
+    async def items() -> AsyncIterator[TailItem]:
+        async for part in panes.output.tail(pane, since, params.raw):
+            yield TailItem(
+                text=part.text, pending=part.pending, cursor=str(part.cursor), gap=part.gap
+            )
+
+    return items()
 
 
 class SearchPane(OnePane, frozen=True, kw_only=True):
@@ -164,9 +171,10 @@ async def _search(panes: Panes, params: SearchPane, most: int) -> list[MatchedLi
     """Search in a thread: a megabyte of output can take a tenth of a second."""
     compiled = compile_pattern(params.pattern, params.ignore_case)
     pane = panes.registry.pane(params.pane, params.session)
+    data = panes.output.recent(pane)
 
     def look() -> list[MatchedLine]:
-        return search(panes.output.lines(pane, params.lines), compiled, most)
+        return search(panes.output.lines(data, params.lines), compiled, most)
 
     return await asyncio.to_thread(look)
 
@@ -220,7 +228,7 @@ def record(panes: Panes, params: OnePane) -> Cast:
     size = 0
     complete = stream.offset == 0 and pane.epoch == 1
     for line in panes.output.record(pane):
-        size += len(line)
+        size += len(line.encode()) + line.count('"') + line.count("\\") + 2
         if size > 3 * MOST_BYTES:
             complete = False
             break

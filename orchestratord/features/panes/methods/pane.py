@@ -8,7 +8,6 @@ from msgspec import Meta
 
 from orchestratord.errors import TmuxRefused
 from orchestratord.features.panes.arrangement import Layout
-from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.fault import (
     AmbiguousName,
     BadDirectory,
@@ -24,7 +23,7 @@ from orchestratord.features.panes.fault import (
 )
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import Exit, Pane, PaneState
-from orchestratord.features.panes.program import Program
+from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.panes.survivor import Survivor

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.fault import (
     BadDirectory,
     BadValue,
@@ -16,7 +16,8 @@ from orchestratord.features.panes.fault import (
 )
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import NewSession, Session
-from orchestratord.features.panes.program import Program
+from orchestratord.features.panes.program import Program, Wish
+from orchestratord.features.panes.record import PaneRecord, SessionRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import (
     Argv,
@@ -63,15 +64,6 @@ class CreateSession(Params, frozen=True, kw_only=True):
 )
 async def create(panes: Panes, params: CreateSession, call: Call) -> NewSession:
     """Create a session with its first pane."""
-    if params.if_exists == "return":
-        await panes.creation.settled(params.name)
-        try:
-            found = panes.registry.session(params.name)
-        except SessionNotFound:
-            pass
-        else:
-            first = panes.registry.in_session(found.id)[0]
-            return _with_pane(panes.view.session(found), panes, first.id)
     program = Program(
         command=tuple(params.command) if params.command else None,
         shell=params.shell, cwd=params.cwd, env=params.env,
@@ -80,13 +72,20 @@ async def create(panes: Panes, params: CreateSession, call: Call) -> NewSession:
         program=program, owner=owner_of(call), labels=params.labels,
         size=(params.width, params.height),
     )  # fmt: skip
-    session, pane = await panes.act(panes.creation.session(params.name, wish))
-    return _with_pane(panes.view.session(session), panes, pane.id)
+    session, pane = await panes.act(_make(panes, params, wish))
+    shown = structs.asdict(panes.view.session(session))
+    return NewSession(**shown, pane=panes.view.pane(pane))
 
 
-def _with_pane(session: Session, panes: Panes, pane: str) -> NewSession:
-    shown = panes.view.pane(panes.registry.panes[pane])
-    return NewSession(**structs.asdict(session), pane=shown)
+async def _make(
+    panes: Panes, params: CreateSession, wish: Wish
+) -> tuple[SessionRecord, PaneRecord]:
+    if params.if_exists == "return":
+        await panes.creation.settled(params.name)
+        with contextlib.suppress(SessionNotFound):
+            found = panes.registry.session(params.name)
+            return found, panes.registry.in_session(found.id)[0]
+    return await panes.creation.session(params.name, wish)
 
 
 class ListSessions(Params, frozen=True, kw_only=True):

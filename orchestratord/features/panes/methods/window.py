@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from orchestratord.features.panes.arrangement import Layout
-from orchestratord.features.panes.creation import Wish
 from orchestratord.features.panes.fault import BadDirectory, SessionNotFound, WindowNotFound
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.model import Window
-from orchestratord.features.panes.program import Program
+from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Grace, Name, Params, Result, SessionRef, WindowRef
 from orchestratord.rpc.method import Call, Cli, method

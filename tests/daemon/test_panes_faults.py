@@ -1,0 +1,379 @@
+"""What happens behind our back: people at tmux, and processes that die or stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from living import Daemon, Place, until
+from terminals import (
+    FOREVER,
+    becomes,
+    end_of,
+    head,
+    history,
+    kind,
+    pane,
+    session,
+    settled,
+    shell,
+    stamped,
+    tmux,
+    told,
+    writes,
+)
+
+ENDS = ("pane.exited", "pane.killed", "pane.lost")
+
+
+async def _quiet(daemon: Daemon, since: int) -> list[tuple[str, str | None]]:
+    """Return what was told once a further look at tmux finds nothing new."""
+    await daemon.call("daemon.reconcile")
+    return [
+        (e["kind"], e.get("pane"))
+        for e in await history(daemon, since=since)
+        if e["kind"] != "pane.resized"
+    ]
+
+
+async def test_a_pane_closed_by_a_person_is_lost_once(daemon: Daemon, place: Place) -> None:
+    first = (await session(daemon))["pane"]["id"]
+    made = await pane(daemon)
+    since, began = await head(daemon), time.monotonic()
+    tmux(place, "kill-pane", "-t", made["tmux_id"])
+    await told(daemon, since, "window.ended")
+    assert time.monotonic() - began < 2
+    assert await _quiet(daemon, since) == [("pane.lost", made["id"]), ("window.ended", None)]
+    shown = await daemon.call("pane.get", pane=made["id"])
+    assert (shown["state"], shown["exit"]["by"]) == ("lost", "outside")
+    assert stamped(place) == [first]
+
+
+@pytest.mark.parametrize("noun", ["window", "session"])
+async def test_what_a_person_closes_is_gone_with_all_that_was_in_it(
+    daemon: Daemon, place: Place, noun: str
+) -> None:
+    first = (await session(daemon))["pane"]
+    beside = await pane(daemon, place="right", of=first["id"])
+    other = (await session(daemon, "ops"))["pane"]["id"]
+    since = await head(daemon)
+    tmux(place, f"kill-{noun}", "-t", first["tmux_id"])
+    await told(daemon, since, "session.ended")
+    told_ = await _quiet(daemon, since)
+    assert sorted(told_[:2]) == [("pane.lost", first["id"]), ("pane.lost", beside["id"])] or (
+        {e for e in told_ if e[0] == "pane.lost"}
+        == {("pane.lost", first["id"]), ("pane.lost", beside["id"])}
+    )
+    assert len(told_) == 4
+    assert stamped(place) == [other]
+    await session(daemon)
+
+
+async def test_a_session_renamed_by_a_person_is_renamed(daemon: Daemon, place: Place) -> None:
+    await session(daemon)
+    since = await head(daemon)
+    tmux(place, "rename-session", "-t", "=dev", "mine")
+    (event,) = await told(daemon, since, "session.renamed")
+    assert event["data"] == {"name": "mine", "by": "outside"}
+    assert [s["name"] for s in await daemon.call("session.list")] == ["mine"]
+    await session(daemon)
+
+
+async def test_panes_that_a_person_moves_are_followed(daemon: Daemon, place: Place) -> None:
+    first = (await session(daemon))["pane"]
+    other = (await session(daemon, "ops"))["pane"]
+    made = await pane(daemon, place="right", of=first["id"])
+    since = await head(daemon)
+    tmux(place, "break-pane", "-d", "-s", made["tmux_id"])
+    (moved,) = await told(daemon, since, "pane.moved")
+    assert moved["data"]["by"] == "outside"
+    assert (await daemon.call("pane.get", pane=made["id"]))["window"] == moved["data"]["window"]
+    since = await head(daemon)
+    tmux(place, "join-pane", "-d", "-s", made["tmux_id"], "-t", other["tmux_id"])
+    await told(daemon, since, "window.ended")
+    assert await _quiet(daemon, since) == [("pane.moved", made["id"]), ("window.ended", None)]
+    shown = await daemon.call("pane.get", pane=made["id"])
+    assert (shown["session_name"], shown["window"]) == ("ops", other["window"])
+    since = await head(daemon)
+    tmux(place, "swap-pane", "-d", "-s", made["tmux_id"], "-t", first["tmux_id"])
+    await told(daemon, since, "pane.moved", 2)
+    assert sorted(await _quiet(daemon, since)) == sorted(
+        [("pane.moved", made["id"]), ("pane.moved", first["id"])]
+    )
+    assert (await daemon.call("pane.get", pane=first["id"]))["session_name"] == "ops"
+    assert (await daemon.call("pane.get", pane=made["id"]))["session_name"] == "dev"
+    assert await history(daemon, *ENDS) == []
+
+
+async def test_a_pane_that_a_person_respawns_is_newly_incarnated_and_lives(
+    daemon: Daemon, place: Place
+) -> None:
+    await session(daemon)
+    made = await pane(daemon)
+    for round_ in (2, 3, 4):
+        since = await head(daemon)
+        tmux(place, "respawn-pane", "-k", "-t", made["tmux_id"], "echo again; exec sleep 1e5")
+        await told(daemon, since, "pane.respawned")
+        assert await _quiet(daemon, since) == [("pane.respawned", made["id"])]
+        shown = await daemon.call("pane.get", pane=made["id"])
+        assert (shown["state"], shown["incarnation"]) == ("running", round_)
+    assert made["id"] in stamped(place)
+    killed = await daemon.call("pane.kill", pane=made["id"])
+    assert killed["exit"]["by"] == "uid:0"
+
+
+async def test_the_end_of_what_a_person_respawned_is_told(daemon: Daemon, place: Place) -> None:
+    await session(daemon)
+    made = await pane(daemon)
+    tmux(place, "respawn-pane", "-k", "-t", made["tmux_id"], "sleep 0.3; exit 6")
+    ended = await end_of(daemon, made["id"])
+    assert (ended["status"], ended["signal"]) == (6, None)
+
+
+async def test_when_the_tmux_server_dies_everything_in_it_is_lost_once(
+    daemon: Daemon, place: Place
+) -> None:
+    first = (await session(daemon))["pane"]
+    made = await pane(daemon, name="a")
+    since = await head(daemon)
+    server = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    os.kill(server, signal.SIGKILL)
+    # A call that waits for the new server must not reach a new pane with the old one's id.
+    newer, sent = await asyncio.gather(
+        session(daemon, "newer"),
+        settled([daemon.call("pane.send", pane=first["id"], text="for the old one")]),
+    )
+    assert sent[1] and set(sent[1]) <= {"TmuxGone", "PaneExited"}
+    assert newer["pane"]["tmux_id"] == first["tmux_id"]
+    await told(daemon, since, "session.ended")
+    events = [e for e in await history(daemon, since=since) if e["kind"] != "pane.resized"]
+    kinds = [(e["kind"], e.get("pane")) for e in events]
+    assert sorted(k for k in kinds if k[0] in ENDS) == [
+        ("pane.lost", first["id"]), ("pane.lost", made["id"]),
+    ]  # fmt: skip
+    (lost,) = [e["data"] for e in events if e["kind"] == "server.lost"]
+    assert lost["panes"] == 2
+    assert [k for k, _ in kinds].count("server.connected") == 1
+    assert [s["name"] for s in await daemon.call("session.list")] == ["newer"]
+    assert (
+        "for the old one" not in (await daemon.call("pane.read", pane=newer["pane"]["id"]))["text"]
+    )
+    assert await kind(daemon.call("pane.send", pane="a", text="x")) == "PaneExited"
+    await session(daemon)
+
+
+async def test_equal_tmux_ids_of_a_later_server_are_never_taken_for_the_old_panes(
+    daemon: Daemon, place: Place
+) -> None:
+    old = (await session(daemon))["pane"]
+    await pane(daemon, name="a")
+    server = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    since = await head(daemon)
+    await daemon.kill()
+    os.kill(server, signal.SIGKILL)
+    await until(lambda: not Path(f"/proc/{server}").exists())
+    later = await place.start()
+    newer = await session(later, "newer")
+    assert newer["pane"]["tmux_id"] == old["tmux_id"]
+    await told(later, since, "session.ended")
+    assert (await later.call("pane.get", pane=old["tmux_id"]))["id"] == newer["pane"]["id"]
+    assert (await later.call("pane.get", pane=old["id"]))["state"] == "lost"
+    assert (await later.call("pane.kill", pane=old["id"]))["already"] is True
+    assert (await later.call("pane.get", pane=newer["pane"]["id"]))["state"] == "running"
+    lost = await history(later, *ENDS, since=since)
+    assert sorted(e["kind"] for e in lost) == ["pane.lost", "pane.lost"]
+
+
+async def test_a_stopped_tmux_ends_no_pane_and_doubles_none(daemon: Daemon, place: Place) -> None:
+    await session(daemon)
+    doomed = [await pane(daemon) for _ in range(3)]
+    bystander = await pane(daemon)
+    server = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    since = await head(daemon)
+    os.kill(server, signal.SIGSTOP)
+    began = time.monotonic()
+    calls: list[Any] = [pane(daemon) for _ in range(4)]
+    calls += [daemon.call("pane.kill", pane=p["id"], grace=0.2) for p in doomed]
+    calls += [daemon.call("pane.capture", pane=bystander["id"])]
+    acting = asyncio.ensure_future(settled(calls))
+    while time.monotonic() - began < 6:
+        shown = await daemon.call("pane.get", pane=bystander["id"])
+        assert shown["exit"] is None
+        await asyncio.sleep(0.2)
+    os.kill(server, signal.SIGCONT)
+    async with asyncio.timeout(20):
+        answers, errors = await acting
+    assert set(errors) <= {"TmuxGone", "PaneUnknown", "DeadlineExceeded"}
+    await daemon.connected()
+    made = {a["id"] for a in answers if "tmux_id" in a}
+    expected = sorted({"p1", bystander["id"], *made}, key=lambda p: int(p[1:]))
+    await becomes(lambda: _stamps(place), lambda stamps: stamps == expected)
+    await daemon.call("daemon.reconcile")
+    listed = sorted((p["id"] for p in await daemon.call("pane.list")), key=lambda p: int(p[1:]))
+    assert listed == expected
+    ends = [(e["kind"], e["pane"]) for e in await history(daemon, *ENDS, since=since)]
+    assert sorted(ends) == sorted(("pane.killed", p["id"]) for p in doomed)
+
+
+async def _stamps(place: Place) -> list[str]:
+    return stamped(place)
+
+
+async def test_a_stopped_daemon_misses_no_end(daemon: Daemon) -> None:
+    await session(daemon)
+    made = await shell(daemon, "sleep 0.3; echo bye; exit 5")
+    daemon.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(3)  # the fault itself: three seconds without a daemon
+    daemon.process.send_signal(signal.SIGCONT)
+    ended = await end_of(daemon, made["id"])
+    assert (ended["status"], ended["last_lines"]) == (5, ["bye"])
+
+
+async def test_a_copier_that_dies_is_a_gap_told_once_and_output_goes_on(
+    daemon: Daemon, place: Place
+) -> None:
+    await session(daemon)
+    made = await shell(daemon, "while read -r x; do echo got $x; done")
+    await daemon.call("pane.send", pane=made["id"], text="one", submit=True)
+    await writes(daemon, made["id"], "got one")
+    before = await daemon.call("pane.read", pane=made["id"])
+    (file,) = (place.state / "spool").glob(f"{made['id']}.1.[0-9]*")
+    since = await head(daemon)
+    os.kill(int(file.suffix[1:]), signal.SIGKILL)
+    (gap,) = await told(daemon, since, "output.gap")
+    assert gap["pane"] == made["id"]
+    await becomes(lambda: _files(place, made["id"], 2), bool)
+    await daemon.call("pane.send", pane=made["id"], text="two", submit=True)
+    await writes(daemon, made["id"], "got two")
+    after = await daemon.call("pane.read", pane=made["id"], since=before["cursor"])
+    assert (after["gap"], "got two" in after["text"]) == (True, True)
+    assert [e["kind"] for e in await history(daemon, since=since)] == ["output.gap"]
+    await daemon.call("pane.send", pane=made["id"], text="three", submit=True)
+    await daemon.call("pane.keys", pane=made["id"], keys=["C-d"])
+    assert (await end_of(daemon, made["id"]))["status"] == 0
+
+
+async def _files(place: Place, pane_id: str, epoch: int) -> list[Path]:
+    return list((place.state / "spool").glob(f"{pane_id}.{epoch}.[0-9]*"))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_removed_output_file_is_a_gap_told_once_and_output_goes_on(
+    daemon: Daemon, place: Place, restart: bool
+) -> None:
+    await session(daemon)
+    made = await shell(daemon, "while read -r x; do echo got $x; done")
+    await daemon.call("pane.send", pane=made["id"], text="one", submit=True)
+    await writes(daemon, made["id"], "got one")
+    since = await head(daemon)
+    if restart:
+        await daemon.kill()
+    for file in (place.state / "spool").glob(f"{made['id']}.1.[0-9]*"):
+        file.unlink()
+    if restart:
+        daemon = await place.start()
+    else:
+        await daemon.call("pane.send", pane=made["id"], text="lost", submit=True)
+    await told(daemon, since, "output.gap")
+    await becomes(lambda: _files(place, made["id"], 2), bool)
+    await daemon.call("pane.send", pane=made["id"], text="two", submit=True)
+    await writes(daemon, made["id"], "got two")
+    assert len(await history(daemon, "output.gap", since=since)) == 1
+    await daemon.call("pane.keys", pane=made["id"], keys=["C-d"])
+    assert (await end_of(daemon, made["id"]))["status"] == 0
+
+
+async def test_what_changed_while_no_daemon_ran_is_told_after_its_start(
+    daemon: Daemon, place: Place
+) -> None:
+    await session(daemon)
+    exits = await shell(daemon, "read x; echo bye; exit 9")
+    await writes(daemon, exits["id"], "")
+    closed, moved, respawned = [await pane(daemon) for _ in range(3)]
+    still = await pane(daemon)
+    since = await head(daemon)
+    await daemon.kill()
+    tmux(place, "send-keys", "-t", exits["tmux_id"], "Enter")
+    tmux(place, "kill-pane", "-t", closed["tmux_id"])
+    tmux(place, "join-pane", "-d", "-s", moved["tmux_id"], "-t", still["tmux_id"])
+    tmux(place, "respawn-pane", "-k", "-t", respawned["tmux_id"], "sleep 1e5")
+    later = await place.start()
+    await later.connected()
+    ended = await end_of(later, exits["id"])
+    assert (ended["status"], ended["last_lines"][-1]) == (9, "bye")
+    await told(later, since, "window.ended", 3)
+    facts = await _quiet(later, since)
+    assert sorted(f for f in facts if f[1]) == sorted(
+        [("pane.exited", exits["id"]), ("pane.lost", closed["id"]), ("pane.moved", moved["id"]),
+         ("pane.respawned", respawned["id"])]
+    )  # fmt: skip
+    shown = {p["id"]: p for p in await later.call("pane.list")}
+    assert set(shown) == {"p1", moved["id"], respawned["id"], still["id"]}
+    assert shown[moved["id"]]["window"] == still["window"]
+    assert shown[respawned["id"]]["incarnation"] == 2
+
+
+async def test_short_panes_are_told_exactly_with_their_last_line(daemon: Daemon) -> None:
+    await session(daemon)
+
+    async def one(number: int) -> None:
+        lines = (0, 1, 10, 500, 5000, 20000)[number % 6]
+        status = number % 200
+        made = await shell(daemon, f"seq {lines}; echo last {number}; exit {status}")
+        ended = await end_of(daemon, made["id"])
+        assert (ended["status"], ended["last_lines"][-1]) == (status, f"last {number}")
+
+    for number in range(10):
+        await one(number)
+    for start in range(0, 50, 10):
+        await asyncio.gather(*(one(start + n) for n in range(10)))
+    ends = await history(daemon, *ENDS)
+    assert len(ends) == len({e["pane"] for e in ends}) == 60
+
+
+async def test_two_daemons_live_side_by_side(daemon: Daemon, place: Place) -> None:
+    other_place = Place()
+    try:
+        other = await other_place.start()
+        await asyncio.gather(session(daemon), session(other))
+        await asyncio.gather(*(pane(d, place="auto") for d in (daemon, other) for _ in range(5)))
+        assert len(stamped(place)) == len(stamped(other_place)) == 6
+        await daemon.call("session.kill", session="dev")
+        assert stamped(place) == []
+        assert len(stamped(other_place)) == 6
+        assert await other.call("pane.count") == {"count": 6}
+    finally:
+        await other_place.clean_up()
+
+
+async def test_on_a_full_disk_panes_can_still_be_ended(place: Place) -> None:
+    place.file.write_text("store_bytes = 400000\n")
+    daemon = await place.start()
+    await session(daemon)
+    victims = [await pane(daemon) for _ in range(2)]
+    errors: list[str] = []
+    label = {f"k{n}": "x" * 250 for n in range(60)}
+    for number in range(200):
+        one = label | {"n": str(number)}
+        _, errors = await settled([daemon.call("pane.label_set", pane="p1", labels=one)])
+        if errors:
+            break
+    assert errors == ["StoreFull"]
+    before = stamped(place)
+    _, errors = await settled([pane(daemon)])
+    assert errors == ["StoreFull"]
+    assert stamped(place) == before
+    assert (await daemon.call("pane.signal", pane=victims[0]["id"], signal="TERM"))["pids"]
+    ended = await end_of(daemon, victims[0]["id"])
+    assert ended["signal"] == "SIGTERM"
+    await daemon.call("pane.interrupt", pane="p1")
+    async with asyncio.timeout(10):
+        killed = await daemon.call("pane.kill", pane=victims[1]["id"])
+    assert killed["exit"]["by"] == "uid:0"
+    assert victims[1]["id"] not in stamped(place)
+    assert FOREVER
