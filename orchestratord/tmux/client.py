@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orchestratord.errors import TmuxRefused, Unavailable
 from orchestratord.log import Log
+from orchestratord.tmux.door import Door
 from orchestratord.tmux.process import Process, Watch
 from orchestratord.tmux.wire import Desync, Notification, Wire
 
@@ -54,7 +55,7 @@ class Client(asyncio.Protocol):
         self._notify = notify
         self._wire = Wire()
         self._waiting: deque[_Waiting] = deque()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Door | None = None
         self._stdin: asyncio.WriteTransport | None = None
         self._stdout: asyncio.ReadTransport | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the client)
@@ -67,23 +68,30 @@ class Client(asyncio.Protocol):
         argv: Sequence[str],
         environment: Mapping[str, str],
         notify: Callable[[Notification], None],
+        door: Path | None = None,
     ) -> Client:
         """Start a client of the server that ``argv`` names, attached to the hub.
 
-        The command creates the hub, and with it a server, where there is none.
+        The command creates the hub, and with it a server, where there is none. With
+        ``door``, the socket of a server that runs, no process is started.
         """
         client = cls(notify)
         command = [
-            *argv, "-C", "new-session", "-A", "-E", "-s", HUB, "-x", str(HUB_WIDTH),
-            "-y", str(HUB_HEIGHT), "-c", "/", "-f", "no-output,ignore-size", "exec cat",
+            "new-session", "-A", "-E", "-s", HUB, "-x", str(HUB_WIDTH), "-y", str(HUB_HEIGHT),
+            "-c", "/", "-f", "no-output,ignore-size", "exec cat",
         ]  # fmt: skip
-        process = subprocess.Popen(  # noqa: ASYNC220  (a millisecond, once a connection)
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=client._errors,
-            env=dict(environment), cwd="/", start_new_session=True, bufsize=0,
-        )  # fmt: skip
+        process: subprocess.Popen[bytes] | Door
+        if door is not None:
+            process = Door(door, command, client._exited)
+        else:
+            process = subprocess.Popen(  # noqa: ASYNC220  (a millisecond, once a connection)
+                [*argv, "-C", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=client._errors, env=dict(environment), cwd="/", start_new_session=True,
+                bufsize=0,
+            )  # fmt: skip
+            Watch(Process(process.pid, 0), client._exited)
         client._process = process
         loop = asyncio.get_running_loop()
-        Watch(Process(process.pid, 0), client._exited)
         try:
             client._stdout, _ = await loop.connect_read_pipe(lambda: client, process.stdout)
             client._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)

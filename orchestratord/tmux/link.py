@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import re
 import shutil
 import signal
 import uuid
@@ -23,11 +24,11 @@ import msgspec
 
 from orchestratord.errors import Fault, TmuxRefused, Unavailable
 from orchestratord.log import Log
-from orchestratord.tmux import server, setting
+from orchestratord.tmux import door, server, setting
 from orchestratord.tmux.client import Client, TmuxGone, argv_for
 from orchestratord.tmux.command import command, quote, sequence
 from orchestratord.tmux.process import Process, identify
-from orchestratord.tmux.reply import ServerRow, UnreadableReply
+from orchestratord.tmux.reply import ServerRow, UnreadableReply, tier_of
 from orchestratord.tmux.wire import Notification
 
 log = Log("tmux.link")
@@ -234,16 +235,19 @@ class Link:
             raise NoTmux(reason=f"{self._program} is not on the PATH")
         existed = await self._record.settle()
         argv = argv_for(program, self.socket, starts_server=self._starts_server)
+        version = ""
         if existed:
-            await server.refuse_foreign(program, self.socket, self._environment)
-        client = await Client.start(argv, self._environment, self._hear)
+            version = await server.refuse_foreign(program, self.socket, self._environment)
+        way = self._door(version) if version else None
+        client = await Client.start(argv, self._environment, self._hear, way)
         self._client = client
         self._waiter = waiter = None
         try:
             found = await self._introduce(client)
-            # tmux up to 3.4 crashes when it notifies a control client that is still connecting
-            # (control_write without control_state), so both must be there before anything changes.
-            self._waiter = waiter = await Client.start(argv, self._environment, lambda _: None)
+            # tmux up to 3.6 crashes when it notifies a control client that is still connecting
+            # (see ``door``), so both must be there before we change anything.
+            way = self._door(found.version)
+            self._waiter = waiter = await Client.start(argv, self._environment, lambda _: None, way)
             hello = command("display-message", "-p", "hello")
             await waiter.request(hello, what="introduction", deadline=DEADLINE)
         except BaseException:
@@ -257,6 +261,11 @@ class Link:
         log.info("connected", version=found.version, pid=found.process.pid, server=found.uuid)
         self.on_connect(found)
         self._connected.set()
+
+    def _door(self, version: str) -> Path | None:
+        """Return the way into a server of that version, if its own client is not safe."""
+        known = re.fullmatch(r"3\.[0-9][a-z]?", version) is not None
+        return self.socket if known and door.OLDEST <= tier_of(version) <= door.NEWEST else None
 
     async def _introduce(self, client: Client) -> Server:
         """Learn which server this is, stamp a new one, set the options that we rely on."""

@@ -14,6 +14,19 @@ from dataclasses import dataclass
 import msgspec
 
 
+def shows_status(pid: int) -> bool:
+    """Whether we may see the wait status of a zombie; where not, /proc shows 0.
+
+    The kernel asks the same of ns/user: the program must not have gained rights
+    that we do not have (ptrace(2), access mode checking).
+    """
+    try:
+        os.readlink(f"/proc/{pid}/ns/user")  # noqa: PTH115
+    except OSError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What one look at a process says (proc(5)). ``started`` is in ticks since boot.

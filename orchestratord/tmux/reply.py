@@ -29,6 +29,11 @@ def _bounded(field: str) -> str:
     return "#{?#{e|<:#{n:" + field + "},1000}," + _plain(field) + ",(too long)}"
 
 
+def _text(raw: bytes) -> str:
+    """Read filtered text; tmux's filter passes bytes that are no UTF-8."""
+    return raw.decode("ascii", "replace").replace("\ufffd", "?")
+
+
 def _number(text: bytes) -> int | None:
     return int(text) if text else None
 
@@ -93,8 +98,8 @@ class PaneRow:
                 cursor_x=int(x or b"0"),
                 cursor_y=int(y or b"0"),
                 tty=tty.decode("ascii"),
-                orch_id=orch_id.decode("ascii"),
-                title=title.decode("ascii"),
+                orch_id=_text(orch_id),
+                title=_text(title),
             )
         except ValueError as error:
             raise UnreadableReply(f"a pane line of {len(line)} bytes: {error}") from None
@@ -130,9 +135,9 @@ class WindowRow:
     def parse(cls, line: bytes) -> Self:
         """Read one line of ``FORMAT``."""
         try:
-            window, session, index, active, width, height, zoomed, orch_id, name, layout = (
-                line.decode("ascii").split("\t")
-            )
+            window, session, index, active, width, height, zoomed, orch_id, name, layout = _text(
+                line
+            ).split("\t")
             return cls(
                 window, session, int(index), active == "1", int(width), int(height),
                 zoomed == "1", orch_id, name, layout,
@@ -158,7 +163,7 @@ class SessionRow:
     def parse(cls, line: bytes) -> Self:
         """Read one line of ``FORMAT``."""
         try:
-            session, attached, orch_id, name = line.decode("ascii").split("\t")
+            session, attached, orch_id, name = _text(line).split("\t")
             return cls(session, int(attached or "0"), orch_id, name)
         except ValueError as error:
             raise UnreadableReply(f"a session line of {len(line)} bytes: {error}") from None
@@ -186,9 +191,14 @@ class ServerRow:
 
     @property
     def tier(self) -> tuple[int, int]:
-        """The version as numbers: ``3.3a`` is (3, 3), ``next-3.8`` is (3, 8).
+        """The version as numbers."""
+        return tier_of(self.version)
 
-        One that says nothing, like ``master``, counts as the oldest that works.
-        """
-        found = _VERSION.search(self.version)
-        return (int(found[1]), int(found[2])) if found else (3, 2)
+
+def tier_of(version: str) -> tuple[int, int]:
+    """Return a version as numbers: ``3.3a`` is (3, 3), ``next-3.8`` is (3, 8).
+
+    One that says nothing, like ``master``, counts as the oldest that works.
+    """
+    found = _VERSION.search(version)
+    return (int(found[1]), int(found[2])) if found else (3, 2)

@@ -32,6 +32,9 @@ _PATIENCE = 2.0
 """Seconds for a server's first answer, which takes 3 ms."""
 
 
+_SESSION = "#{version}\t#{session_name}\t#{@orch_server}"
+
+
 class ForeignServer(FailedPrecondition):
     """The tmux socket belongs to a server that is not ours to use."""
 
@@ -65,10 +68,13 @@ def refuse_default(path: Path) -> None:
             raise ForeignServer(socket=str(path), reason="it lies in the user's own tmux directory")
 
 
-async def refuse_foreign(program: str, path: Path, environment: Mapping[str, str]) -> None:
-    """Refuse a server that has sessions and not our stamp, without leaving a trace in it."""
+async def refuse_foreign(program: str, path: Path, environment: Mapping[str, str]) -> str:
+    """Refuse a server that has sessions and not our stamp, without leaving a trace in it.
+
+    Returns its version, empty if it has no session to ask.
+    """
     look = await asyncio.create_subprocess_exec(
-        program, "-N", "-S", str(path), "list-sessions", "-F", "#{session_name} #{@orch_server}",
+        program, "-N", "-S", str(path), "list-sessions", "-F", _SESSION,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=dict(environment), cwd="/",
     )  # fmt: skip
@@ -80,8 +86,13 @@ async def refuse_foreign(program: str, path: Path, environment: Mapping[str, str
         if look.returncode is None:
             look.kill()
             await look.wait()
-    if any(line.endswith(b" ") and line != HUB.encode() + b" " for line in shown.splitlines()):
-        raise ForeignServer(socket=str(path), reason="it has sessions and not our stamp")
+    version = b""
+    for line in shown.splitlines():
+        version, _, rest = line.partition(b"\t")
+        name, _, stamp = rest.partition(b"\t")
+        if not stamp and name != HUB.encode():
+            raise ForeignServer(socket=str(path), reason="it has sessions and not our stamp")
+    return version.decode("ascii", "replace")
 
 
 def listener(path: Path) -> int | None:

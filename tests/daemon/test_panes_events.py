@@ -70,7 +70,7 @@ async def test_what_changes_nothing_is_no_event(daemon: Daemon) -> None:
     await daemon.call("pane.select", pane=made)
     await daemon.call("pane.zoom", pane=made, on=False)
     await daemon.call("session.create", name="dev", if_exists="return")
-    assert await daemon.call("daemon.reconcile") == []
+    assert await daemon.call("daemon.reconcile") == {"differences": []}
     assert await history(daemon, since=since) == []
 
 
@@ -99,10 +99,11 @@ async def test_a_subscriber_misses_nothing_over_restarts_of_the_daemon(
 
     following = asyncio.create_task(follow())
     made = await session(daemon)
+    later = daemon
     for restart in range(3):
-        await pane(daemon, name=f"n{restart}")
-        daemon.process.kill()
-        await daemon.process.communicate()
+        await pane(later, name=f"n{restart}")
+        later.process.kill()
+        await later.process.wait()
         later = await place.start()
         await later.call("pane.kill", pane=f"n{restart}")
     await later.call("pane.label_set", pane=made["pane"]["id"], labels={"last": "1"})

@@ -230,7 +230,11 @@ async def test_an_exit_status_is_told_exactly(daemon: Daemon, status: int) -> No
 
 async def test_every_signal_is_told_by_its_name(daemon: Daemon) -> None:
     await session(daemon)
-    code = "import os,signal,sys;n=int(sys.argv[1]);n in(9,)or signal.signal(n,0);os.kill(os.getpid(),n)"
+    code = (
+        "import os, signal, sys; n = int(sys.argv[1])\n"
+        "n == 9 or signal.signal(n, signal.SIG_DFL)\n"
+        "os.kill(os.getpid(), n)"
+    )
     made = {
         number: await pane(daemon, "python3", "-c", code, str(number)) for number in range(1, 16)
     }
@@ -252,8 +256,8 @@ async def test_kill_escalates_against_a_program_that_ignores_hangup_and_term(
 
 async def test_kill_lets_a_program_clean_up_in_its_grace(daemon: Daemon, tmp_path: Path) -> None:
     await session(daemon)
-    script = f"trap 'touch {tmp_path}/clean; exit 7' TERM; trap '' HUP; echo set; while :; do sleep 0.05; done"
-    made = await shell(daemon, script)
+    traps = f"trap 'touch {tmp_path}/clean; exit 7' TERM; trap '' HUP"
+    made = await shell(daemon, f"{traps}; echo set; while :; do sleep 0.05; done")
     await writes(daemon, made["id"], "set")
     killed = await daemon.call("pane.kill", pane=made["id"], grace=2)
     assert (killed["exit"]["status"], (tmp_path / "clean").exists()) == (7, True)

@@ -120,15 +120,7 @@ async def check(
     daemon: Daemon, place: Place, base: list[str], pids: dict[str, int], notes: Notes
 ) -> None:
     """Compare the daemon, tmux and the journal with the notes."""
-    await daemon.call("daemon.reconcile")
-    shown = {p["id"]: p for p in await daemon.call("pane.list")}
-    listed = subprocess.run(
-        ["tmux", "-S", str(place.tmux_socket), "list-panes", "-a", "-F",
-         "#{@orch_id} #{pane_pid} #{pane_dead}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    stamps = [line.split() for line in listed.stdout.splitlines() if line.startswith("p")]
-    in_tmux = collections.Counter(stamp for stamp, _, _ in stamps)
+    shown, in_tmux = await settled(daemon, place)
     assert max(in_tmux.values()) == 1, "a pane is doubled"
     assert set(in_tmux) == set(shown), (set(in_tmux) ^ set(shown), "daemon and tmux differ")
     for pane, pid in pids.items():
@@ -156,6 +148,24 @@ async def check(
     }
     for pane, number in notes.labels.items():
         assert (pane, f"n{number}") in told, f"acknowledged label {number} of {pane} is lost"
+
+
+async def settled(
+    daemon: Daemon, place: Place
+) -> tuple[dict[str, dict[str, Any]], collections.Counter[str]]:
+    """Return what the daemon and tmux show once they agree, or after two seconds."""
+    ends = time.monotonic() + 2
+    while True:
+        await daemon.call("daemon.reconcile")
+        shown = {p["id"]: p for p in await daemon.call("pane.list")}
+        listed = subprocess.run(
+            ["tmux", "-S", str(place.tmux_socket), "list-panes", "-a", "-F", "#{@orch_id}"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        in_tmux = collections.Counter(filter(None, listed.stdout.split("\n")))
+        alive = all(p["exit"] is None for p in shown.values())
+        if (set(in_tmux) == set(shown) and alive) or time.monotonic() > ends:
+            return shown, in_tmux
 
 
 async def every_event(daemon: Daemon) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from orchestratord.clock import Clock
-from orchestratord.errors import TmuxRefused
+from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.events import Fact
 from orchestratord.features.panes.fact import (
     PaneLabeled,
@@ -23,6 +23,7 @@ from orchestratord.features.panes.fact import (
 from orchestratord.features.panes.fault import BadValue, NameTaken, NoRoom
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
 from orchestratord.features.panes.registry import Record, Registry, save
+from orchestratord.features.panes.turn import Turns
 from orchestratord.store.db import Store
 from orchestratord.tmux.command import command, quote, quote_format, target
 from orchestratord.tmux.link import Link
@@ -52,6 +53,7 @@ class Arrangement:
         self._mirror = mirror
         self._store = store
         self._clock = clock
+        self._turns = Turns()
         self._fitted: dict[str, bool] = {}
 
     async def rename_session(self, session: SessionRecord, name: str, by: str) -> None:
@@ -81,23 +83,36 @@ class Arrangement:
 
     async def rename_pane(self, pane: PaneRecord, name: str | None) -> None:
         """Give a pane another name, or none; tmux knows nothing of these."""
-        if name == pane.name:
-            return
-        if name is not None:
-            self._registry.reserve(name, pane.session, pane.id)()
-        pane.name = name
-        renamed = PaneRenamed(session=pane.session, pane=pane.id, name=name)
-        await self._write([pane], [renamed])
+        async with self._turns.of(pane.id):
+            before = pane.name
+            if name == before:
+                return
+            if name is not None:
+                self._registry.reserve(name, pane.session, pane.id)()
+            pane.name = name
+            renamed = PaneRenamed(session=pane.session, pane=pane.id, name=name)
+            try:
+                await self._store.commit([save(pane)], [renamed])
+            except Fault:
+                pane.name = before
+                raise
 
     async def label(self, pane: PaneRecord, given: dict[str, str], without: Iterable[str]) -> None:
         """Set labels of a pane and remove others; nothing is written if nothing changes."""
-        labels = {k: v for k, v in (pane.labels | given).items() if k not in without}
-        if len(labels) > MOST_LABELS:
-            raise BadValue(field="labels", reason=f"a pane has at most {MOST_LABELS}")
-        if labels != pane.labels:
+        async with self._turns.of(pane.id):
+            before = pane.labels
+            labels = {k: v for k, v in (before | given).items() if k not in without}
+            if len(labels) > MOST_LABELS:
+                raise BadValue(field="labels", reason=f"a pane has at most {MOST_LABELS}")
+            if labels == before:
+                return
             pane.labels = labels
             labeled = PaneLabeled(session=pane.session, pane=pane.id, labels=labels)
-            await self._write([pane], [labeled])
+            try:
+                await self._store.commit([save(pane)], [labeled])
+            except Fault:
+                pane.labels = before
+                raise
 
     async def resize(self, pane: PaneRecord, width: int | None, height: int | None) -> None:
         """Resize a pane; the only pane of a window takes the window with it."""

@@ -14,7 +14,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -37,8 +36,10 @@ from orchestratord.features.panes.fault import (
 )
 from orchestratord.features.panes.program import (
     Wish,
+    below_shell,
     check_command,
     check_environment,
+    gains_rights,
     resolve,
 )
 from orchestratord.features.panes.record import (
@@ -49,6 +50,7 @@ from orchestratord.features.panes.record import (
     WindowRecord,
 )
 from orchestratord.features.panes.registry import Registry, save
+from orchestratord.features.panes.turn import Turns
 from orchestratord.log import Log
 from orchestratord.store.db import Statement, Store
 from orchestratord.tmux import birth
@@ -99,7 +101,7 @@ class Creation:
         self._environment = environment
         self.splitting: set[str] = set()
         self._sessions: dict[str, asyncio.Event] = {}
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def settled(self, name: str) -> None:
         """Wait while a session of that name is being made; the registry says whether it was."""
@@ -151,9 +153,7 @@ class Creation:
             if wish.place == "window":
                 pane, writing = await self._in_new_window(session, wish, number)
             else:
-                turn = self._turns.get(session.id) or asyncio.Lock()
-                self._turns[session.id] = turn
-                async with turn:  # each is placed in view of the one before
+                async with self._turns.of(session.id):  # each is placed in view of the one before
                     pane, writing = await self._where_there_is_room(session, wish, number)
             await writing
             failpoint("create.after_result")
@@ -371,7 +371,10 @@ class Creation:
         pane.width, pane.height, pane.title = row.width, row.height, row.title
 
     def _birth(self, pane: PaneRecord, env: Mapping[str, str]) -> birth.Birth:
-        argv = birth.held(pane.argv, self._spool.note(pane.id, pane.epoch))
+        argv: Sequence[str] = pane.argv
+        if gains_rights(argv, env.get("PATH", self._environment.get("PATH"))):
+            argv = below_shell(argv)
+        argv = birth.held(argv, self._spool.note(pane.id, pane.epoch))
         return birth.Birth(
             pane=pane.id,
             argv=argv,

@@ -38,7 +38,7 @@ from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import close_pane, command, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import Process, Watch, in_session, read_stat
+from orchestratord.tmux.process import Process, Watch, in_session, read_stat, shows_status
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 
@@ -93,6 +93,7 @@ class Endings:
         if (ending := self._ending.pop(pane.id, None)) is not None:
             ending.cancel()
         watches = self._watches[pane.id] = []
+        pane.program = None  # found again from its note, and watched from then on
         watches.append(Watch(pane.place.process, lambda: self.begin(pane)))
         if (pid := self._spool.noted(pane.id, pane.epoch)) is not None:
             self._program_started(pane.id, pane.epoch, pid)
@@ -149,11 +150,15 @@ class Endings:
                     return
                 await self._ask_tmux(pane)  # the holder died first
                 return
-            code = os.waitstatus_to_exitcode(stat.status)
-            if code == -signal.SIGHUP and not await self._still_there(pane):
+            code = os.waitstatus_to_exitcode(stat.status) if shows_status(stat.pid) else None
+            hung_up = code == -signal.SIGHUP and pane.id not in self._asked
+            if hung_up and not await self._still_there(pane):
                 return
             await self._spool.drain(pane.id, pane.place.tty)
-            await self.conclude(pane, code if code >= 0 else None, -code if code < 0 else None)
+            if code is not None and code < 0:
+                await self.conclude(pane, None, -code)
+            else:
+                await self.conclude(pane, code, None)
             return
         await self._ask_tmux(pane)
 

@@ -7,17 +7,16 @@ never learns of the rest; such a line is refused instead of cut.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import termios
 from collections.abc import Iterable
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefused
 from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
 from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.panes.turn import Turns
 from orchestratord.tmux.command import command, quote, send_bytes, target
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.process import Process, in_session, read_stat
@@ -115,7 +114,7 @@ class Keyboard:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
         """Press keys by their names, all or none."""
@@ -141,10 +140,8 @@ class Keyboard:
         await self._type(pane, [*send_bytes(pane.place.pane, data), *enter])
 
     async def _type(self, pane: PaneRecord, lines: Iterable[bytes]) -> None:
-        turn = self._turns.get(pane.id) or asyncio.Lock()
-        self._turns[pane.id] = turn
         incarnation = pane.incarnation
-        async with turn:
+        async with self._turns.of(pane.id):
             for line in lines:
                 if pane.exit is not None:
                     raise PaneExited(pane=pane.id)

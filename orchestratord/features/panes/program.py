@@ -10,6 +10,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -59,6 +60,29 @@ def resolve(program: Program, environment: Mapping[str, str]) -> tuple[list[str]
         return [_shell(program.shell, environment), "-l"], cwd
     check_command(program.command, cwd, program.env, environment)
     return list(program.command), cwd
+
+
+def gains_rights(argv: Sequence[str], path: str | None) -> bool:
+    """Whether a program runs with rights that we do not have (setuid, setgid, capabilities)."""
+    found = shutil.which(argv[0], path=path)
+    if found is None:
+        return False
+    try:
+        if Path(found).stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
+            return True
+        os.getxattr(found, "security.capability")
+    except OSError:
+        return False
+    return True
+
+
+def below_shell(argv: Sequence[str]) -> list[str]:
+    """Return an argv that runs a program as a shell's child.
+
+    The wait status of a program with other rights is hidden from us, that of the
+    shell is not; a signal then shows as status 128 and its number.
+    """
+    return ["/bin/sh", "-c", '"$@"; exit', "sh", *argv]
 
 
 def check_directory(cwd: str) -> None:

@@ -267,6 +267,44 @@ async def test_a_broken_pipe_is_told_once_what_came_before_is_heard_and_the_gap_
     assert heard.slices[-1].next == Cursor(2, 5)
 
 
+async def test_nobody_is_shown_any_part_of_a_mark(place: Place) -> None:
+    heard = Heard()
+    stream_ = place.spool.expect("p1", 1, fresh=True)
+    place.spool.listen("p1", heard, Cursor(1, 0))
+    copier = place.copier("p1")
+    copier.write(b"before ")
+    await until(lambda: heard.data == b"before ")
+    there = stream_.await_mark(b"<mark>")
+    size = 7
+    for part in (b"last <ma", b"rk of another>", b"<", b"mark", b"> echo"):
+        copier.write(part)
+        size += len(part)
+        await until(lambda size=size: copier.file.stat().st_size == size)
+        stream_.look()
+    await until(there.done)
+    await until(lambda: heard.data == b"before last <mark of another>")
+    assert stream_.cursor == Cursor(1, len(heard.data))
+    copier.write(b"more of no interest")
+    copier.end()
+    await until(lambda: place.broken)
+    assert stream_.cursor == Cursor(1, len(heard.data))
+
+
+async def test_a_mark_that_never_comes_hides_nothing_for_good(place: Place) -> None:
+    stream_ = place.spool.expect("p1", 1, fresh=True)
+    copier = place.copier("p1")
+    copier.write(b"before ")
+    await until(lambda: stream_.end == 7)
+    stream_.await_mark(b"<mark>")
+    copier.write(b"after")
+    await until(lambda: copier.file.stat().st_size == 12)
+    stream_.look()
+    assert stream_.end == 7
+    stream_.forgo_mark()
+    stream_.look()
+    assert stream_.tail(100) == b"before after"
+
+
 async def test_a_stranger_with_the_pid_of_a_copier_is_left_alone(place: Place) -> None:
     stranger = subprocess.Popen(["sleep", "100"])
     try:
