@@ -23,7 +23,11 @@ MAX_LINE = 1 << 18
 """Bytes. Longer lines arrive, but cost tmux memory and super-linear time (1 MiB: 60 ms)."""
 
 MAX_KEYS = 4_096
-"""Bytes of input in one ``send-keys -H``; from about 9,995 tmux's parser overflows."""
+"""Bytes of input in one line, which nobody else's input comes between."""
+
+KEYS_AT_ONCE = 128
+"""Bytes in one ``send-keys -H``: tmux takes time by the square of its arguments (64 KiB: 0.10 s
+by 128, 1.3 s by 4,096), and from about 9,995 its parser overflows."""
 
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,@+-")
 _QUOTED = [bytes((c,)) if c in _SAFE else b"\\%03o" % c for c in range(256)]
@@ -121,12 +125,9 @@ def send_bytes(pane: str, data: bytes) -> list[bytes]:
     where = target(pane)
     cancel = quote(f"send-keys -t {pane} -X cancel")
     leave = command("if-shell", "-F", "-t", where, quote("#{pane_in_mode}"), cancel)
-    return [
-        sequence(
-            [
-                leave,
-                command("send-keys", "-t", where, "-H", "--", data[at : at + MAX_KEYS].hex(" ")),
-            ]
-        )
-        for at in range(0, len(data), MAX_KEYS)
+    keys = [
+        command("send-keys", "-t", where, "-H", "--", data[at : at + KEYS_AT_ONCE].hex(" "))
+        for at in range(0, len(data), KEYS_AT_ONCE)
     ]
+    together = MAX_KEYS // KEYS_AT_ONCE
+    return [sequence([leave, *keys[at : at + together]]) for at in range(0, len(keys), together)]

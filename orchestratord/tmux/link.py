@@ -145,7 +145,7 @@ class Link:
             TmuxGone: there was no answer; what happened is not known.
         """
         line = sequence(commands)
-        if not self._connected.is_set():
+        if not self._up():
             ends = asyncio.get_running_loop().time() + deadline
             try:
                 await asyncio.wait_for(self._connected.wait(), deadline)
@@ -161,9 +161,15 @@ class Link:
 
     async def connected(self) -> Server:
         """Wait until the link is up; return the server."""
-        await self._connected.wait()
+        if not self._up():
+            await self._connected.wait()
         assert self.server is not None
         return self.server
+
+    def _up(self) -> bool:
+        if self._client is not None and self._client.ended.done():
+            self._connected.clear()  # it has just ended, and the supervisor has yet to notice
+        return self._connected.is_set()
 
     def nudge(self) -> None:
         """Make tmux collect dead children again: its SIGCHLD may have been lost (3.2 to 3.5)."""
@@ -204,9 +210,11 @@ class Link:
         with contextlib.suppress(TmuxGone, TmuxRefused):  # the server ends without answering
             await self.request(command("kill-server"), what="kill-server")
         await self.stop()
-        for _ in range(200):
+        for patience in range(200):
             if known is None or not known.process.alive():
                 return
+            if patience == 50:  # it has let go of its panes and waits for a client that is gone
+                known.process.send(signal.SIGKILL)
             await asyncio.sleep(0.01)
         raise TmuxGone(reason="the server did not end")
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from living import Daemon, Place
-from orchctl.aio import Lost
+from orchctl.aio import Lost, connect
 from terminals import (
     FOREVER,
     end_of,
@@ -19,6 +19,7 @@ from terminals import (
     shell,
     stamped,
     told,
+    writes,
 )
 
 
@@ -139,10 +140,9 @@ async def test_a_key_is_good_over_the_death_of_the_daemon(daemon: Daemon, place:
 async def test_a_caller_that_goes_away_leaves_a_whole_pane_and_a_whole_end(
     daemon: Daemon, place: Place
 ) -> None:
-    from orchctl.aio import connect
-
     await session(daemon)
     stubborn = await shell(daemon, "trap '' HUP TERM; echo up; while :; do sleep 0.05; done")
+    await writes(daemon, stubborn["id"], "up")
     since = await head(daemon)
     for method, params in (
         ("pane.create", {"session": "dev", "name": "left", "command": FOREVER}),

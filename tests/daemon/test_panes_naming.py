@@ -9,7 +9,6 @@ import pytest
 from living import Daemon, Place
 from terminals import (
     FOREVER,
-    end_of,
     head,
     history,
     kind,
@@ -20,6 +19,7 @@ from terminals import (
     shell,
     stamped,
     tmux,
+    told,
 )
 
 HOSTILE = [
@@ -183,7 +183,7 @@ async def test_lists_select_by_what_is_asked(daemon: Daemon) -> None:
     one = await pane(daemon, name="a", labels={"role": "db", "tier": "1"})
     two = await pane(daemon, session="ops", name="a", labels={"role": "web"})
     dead = await shell(daemon, "exit 1", labels={"role": "db"})
-    await end_of(daemon, dead["id"])
+    await told(daemon, 0, "window.ended")
 
     async def ids(method: str, **params: Any) -> list[str]:
         return [p["id"] for p in await daemon.call(method, **params)]

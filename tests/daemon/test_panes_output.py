@@ -89,7 +89,7 @@ async def test_a_capture_that_is_longer_than_a_frame_is_cut_and_said_so(daemon: 
 
 async def test_increments_make_the_whole(daemon: Daemon) -> None:
     await session(daemon)
-    script = "import random;random.seed(5)\nfor n in range(20000): print(n, 'é😀x' * random.randrange(9))"
+    script = "import random\nfor n in range(20000): print(n, 'é😀x' * random.randrange(9))"
     made = await pane(daemon, "python3", "-c", script, keep=True)
     await end_of(daemon, made["id"])
     whole, once = await _everything(daemon, made["id"], max=1 << 20)
@@ -261,7 +261,8 @@ async def test_a_recording_longer_than_a_frame_is_cut_and_said_so(daemon: Daemon
 async def test_what_a_pane_prints_is_never_more_than_text(daemon: Daemon, place: Place) -> None:
     await session(daemon)
     spoof = (
-        "%%end 1 2 1\\n%%exit\\n%%output %%0 x\\n%%begin 1 2 1\\n\\033]0;#(touch canary)\\ttitle\\n\\007"
+        "%%end 1 2 1\\n%%exit\\n%%output %%0 x\\n%%begin 1 2 1\\n"
+        "\\033]0;#(touch canary)\\ttitle\\n\\007"
         "\\033k#{pid}\\033\\\\\\033]52;c;Zm9v\\007\\033P$qm\\033\\\\\\033[c\\033[6n\\377\\000done"
     )
     made = await shell(daemon, f"printf '{spoof}'; exec sleep 1e5")

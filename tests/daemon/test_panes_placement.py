@@ -201,10 +201,9 @@ async def test_zoom_shows_the_pane_that_was_asked_for(daemon: Daemon, place: Pla
     other = (await pane(daemon, place="right"))["id"]
 
     def shown() -> str:
-        return tmux(
-            place, "list-panes", "-s", "-t", "=dev:", "-f", "#{&&:#{window_zoomed_flag},#{pane_active}}",
-            "-F", "#{@orch_id}",
-        ).strip()  # fmt: skip
+        zoomed = "#{&&:#{window_zoomed_flag},#{pane_active}}"
+        listed = tmux(place, "list-panes", "-s", "-t", "=dev:", "-f", zoomed, "-F", "#{@orch_id}")
+        return listed.strip()
 
     assert (await daemon.call("pane.zoom", pane=first, on=True))["zoomed"] is True
     assert shown() == first
