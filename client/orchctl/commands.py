@@ -1367,7 +1367,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     ),
     "window-kill": (
         "window.kill",
-        "End every pane of a window.",
+        "End every pane of a window, and with the last one the window.",
         "",
         (("window",),),
         (

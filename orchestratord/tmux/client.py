@@ -7,6 +7,7 @@ never repaired. It sends only what ``command`` built and knows nothing of panes.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from orchestratord.errors import TmuxRefused, Unavailable
 from orchestratord.log import Log
 from orchestratord.tmux.door import Door
+from orchestratord.tmux.pipe import Pipes
 from orchestratord.tmux.process import Process, Watch
 from orchestratord.tmux.wire import Desync, Notification, Wire
 
@@ -41,29 +43,23 @@ Bodies = list[list[bytes]]
 _Waiting = tuple["asyncio.Future[Bodies]", asyncio.TimerHandle | None, str]
 
 
-class Client(asyncio.Protocol):
-    """A running client. ``ended`` is set with the reason once nothing more can come.
-
-    Started by ``subprocess.Popen`` with pipes of our own: uvloop leaves copies of
-    its pipes open in a child, and the server that a client starts inherits them,
-    so that the end of the daemon would not be the end of its clients.
-    """
+class Client:
+    """A running client. ``ended`` is set with the reason once nothing more can come."""
 
     def __init__(self, notify: Callable[[Notification], None]) -> None:
-        loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[str] = loop.create_future()
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._notify = notify
         self._wire = Wire()
         self._waiting: deque[_Waiting] = deque()
         self._process: subprocess.Popen[bytes] | Door | None = None
-        self._stdin: asyncio.WriteTransport | None = None
-        self._stdout: asyncio.ReadTransport | None = None
+        self._pipes: Pipes | None = None
+        self._silent = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the client)
         self._reason = "the client exited"
         self._gone = asyncio.Event()
 
     @classmethod
-    async def start(
+    def start(
         cls,
         argv: Sequence[str],
         environment: Mapping[str, str],
@@ -80,24 +76,24 @@ class Client(asyncio.Protocol):
             "new-session", "-A", "-E", "-s", HUB, "-x", str(HUB_WIDTH), "-y", str(HUB_HEIGHT),
             "-c", "/", "-f", "no-output,ignore-size", "exec cat",
         ]  # fmt: skip
-        process: subprocess.Popen[bytes] | Door
-        if door is not None:
-            process = Door(door, command, client._exited)
-        else:
-            process = subprocess.Popen(  # noqa: ASYNC220  (a millisecond, once a connection)
-                [*argv, "-C", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=client._errors, env=dict(environment), cwd="/", start_new_session=True,
-                bufsize=0,
-            )  # fmt: skip
-            Watch(Process(process.pid, 0), client._exited)
-        client._process = process
-        loop = asyncio.get_running_loop()
+        stdin, writing = os.pipe()
+        reading, stdout = os.pipe()
+        client._pipes = Pipes(reading, writing, client._received, client._output_ended)
         try:
-            client._stdout, _ = await loop.connect_read_pipe(lambda: client, process.stdout)
-            client._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, process.stdin)
+            if door is not None:
+                client._process = Door(door, command, stdin, stdout, client._exited)
+            else:
+                client._process = subprocess.Popen(
+                    [*argv, "-C", *command], stdin=stdin, stdout=stdout, stderr=client._errors,
+                    env=dict(environment), cwd="/", start_new_session=True,
+                )  # fmt: skip
+                Watch(Process(client._process.pid, 0), client._exited)
         except BaseException:
-            client.kill("it was not wanted any longer")
+            client._conclude()
             raise
+        finally:
+            os.close(stdin)
+            os.close(stdout)
         return client
 
     @property
@@ -122,7 +118,7 @@ class Client(asyncio.Protocol):
             TmuxGone: the client ended, or did not answer within ``deadline``
                 seconds (it is killed then); the outcome is not known.
         """
-        if self._stdin is None or self._stdin.is_closing() or self.ended.done():
+        if self._pipes is None or not self._pipes.writable or self.ended.done():
             raise TmuxGone(reason=self._reason)
         loop = asyncio.get_running_loop()
         nonce = secrets.token_hex(16).encode()
@@ -132,7 +128,7 @@ class Client(asyncio.Protocol):
             timer = loop.call_later(deadline, self.kill, f"no answer to {what} in {deadline:g} s")
         self._waiting.append((future, timer, what))
         end = self._wire.expect(nonce, opaque=opaque)
-        self._stdin.write(line + b" ; display-message -p " + nonce + b"\n" + end)
+        self._pipes.write(line + b" ; display-message -p " + nonce + b"\n" + end)
         return await future
 
     def kill(self, reason: str) -> None:
@@ -151,9 +147,9 @@ class Client(asyncio.Protocol):
 
         Returns when the process is gone.
         """
-        if self._stdin is not None and not self.ended.done():
+        if self._pipes is not None and not self.ended.done():
             self._reason = "closed"
-            self._stdin.close()
+            self._pipes.finish()
         try:
             await asyncio.wait_for(asyncio.shield(self.ended), 2)
         except TimeoutError:
@@ -164,9 +160,7 @@ class Client(asyncio.Protocol):
         """Wait until the process of an ended client is gone."""
         await self._gone.wait()
 
-    def data_received(self, data: bytes) -> None:
-        if self.ended.done():
-            return
+    def _received(self, data: bytes) -> None:
         try:
             for item in self._wire.feed(data):
                 if isinstance(item, Notification):
@@ -186,8 +180,8 @@ class Client(asyncio.Protocol):
             log.error("control stream out of step", reason=str(problem))
             self.kill(f"the control stream is out of step: {problem}")
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stdout = None
+    def _output_ended(self) -> None:
+        self._silent = True
         self._maybe_ended()
 
     def _exited(self) -> None:
@@ -204,7 +198,7 @@ class Client(asyncio.Protocol):
             self._ended_by_itself()
 
     def _maybe_ended(self) -> None:
-        if self._gone.is_set() and self._stdout is None and not self.ended.done():
+        if self._gone.is_set() and self._silent and not self.ended.done():
             self._ended_by_itself()
 
     def _ended_by_itself(self) -> None:
@@ -215,9 +209,8 @@ class Client(asyncio.Protocol):
         self._conclude()
 
     def _conclude(self) -> None:
-        for transport in (self._stdin, self._stdout):
-            if transport is not None:
-                transport.close()
+        if self._pipes is not None:
+            self._pipes.close()
         self._errors.close()
         while self._waiting:
             future, timer, _ = self._waiting.popleft()

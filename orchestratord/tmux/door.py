@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import array
 import asyncio
-import contextlib
 import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 OLDEST, NEWEST = (3, 2), (3, 5)
 """Versions that crash and speak this protocol; 3.6 frames messages in another way."""
@@ -41,11 +39,13 @@ _CONTROL, _UTF8, _NO_START = 0x2000, 0x10000, 0x1000
 class Door:
     """A connection to the server that stands in for a client's process.
 
-    ``stdin`` and ``stdout`` are the client's; ``gone`` is called once when the
-    server has let go. Nothing of it outlives this process.
+    ``stdin`` and ``stdout`` are handed to the server; ``gone`` is called once when
+    the connection is closed, by whom ever. Nothing of it outlives this process.
     """
 
-    def __init__(self, path: Path, command: Sequence[str], gone: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, command: Sequence[str], stdin: int, stdout: int, gone: Callable[[], None]
+    ) -> None:
         self.pid = os.getpid()
         self._gone = gone
         self._loop = asyncio.get_running_loop()
@@ -53,14 +53,7 @@ class Door:
         try:
             self._socket.setblocking(False)
             self._socket.connect(str(path))
-            with contextlib.ExitStack() as given:
-                theirs_in, ours_out = os.pipe()
-                given.callback(os.close, theirs_in)
-                self.stdin: IO[bytes] = open(ours_out, "wb", buffering=0)  # noqa: PTH123, SIM115
-                ours_in, theirs_out = os.pipe()
-                given.callback(os.close, theirs_out)
-                self.stdout: IO[bytes] = open(ours_in, "rb", buffering=0)  # noqa: PTH123, SIM115
-                self._introduce(theirs_in, theirs_out, command)
+            self._introduce(stdin, stdout, command)
         except BaseException:
             self._socket.close()
             raise

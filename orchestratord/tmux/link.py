@@ -247,7 +247,7 @@ class Link:
         if existed:
             version = await server.refuse_foreign(program, self.socket, self._environment)
         way = self._door(version) if version else None
-        client = await Client.start(argv, self._environment, self._hear, way)
+        client = Client.start(argv, self._environment, self._hear, way)
         self._client = client
         self._waiter = waiter = None
         try:
@@ -255,7 +255,7 @@ class Link:
             # tmux up to 3.6 crashes when it notifies a control client that is still connecting
             # (see ``door``), so both must be there before we change anything.
             way = self._door(found.version)
-            self._waiter = waiter = await Client.start(argv, self._environment, lambda _: None, way)
+            self._waiter = waiter = Client.start(argv, self._environment, lambda _: None, way)
             hello = command("display-message", "-p", "hello")
             await waiter.request(hello, what="introduction", deadline=DEADLINE)
         except BaseException:

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_daemon import FakeDaemon
-
-CLIENT = Path(__file__).parents[2] / "client"
-SCRIPT = CLIENT / "bin" / "orchctl"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Orchctl = Callable[..., Awaitable[Done]]
+from orchctl_run import CLIENT, SCRIPT, Done, Orchctl
 
 
 @pytest.fixture

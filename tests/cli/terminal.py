@@ -11,7 +11,7 @@ import sys
 import termios
 from dataclasses import dataclass
 
-from conftest import SCRIPT
+from orchctl_run import SCRIPT
 
 
 @dataclass

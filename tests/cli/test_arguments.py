@@ -8,13 +8,13 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import CLIENT
 from hypothesis import given
 from hypothesis import strategies as st
 from orchctl.arguments import Words, parameters
 from orchctl.commands import COMMANDS
 from orchctl.programs import PROGRAMS, with_base
 from orchctl.wire import RpcError, encode
+from orchctl_run import CLIENT
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False)
 VALUES = st.recursive(

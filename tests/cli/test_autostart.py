@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Orchctl
+from orchctl_run import Orchctl
 
 FAKE = Path(__file__).with_name("fake_orchestratord.py")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import Orchctl
 from fake_daemon import Cut, Failure, FakeDaemon, Script
+from orchctl_run import Orchctl
 
 
 async def test_each_line_is_answered_by_one_line_on_one_connection(

@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import SCRIPT, Orchctl
 from fake_daemon import Failure, FakeDaemon, Hang, Stream
+from orchctl_run import SCRIPT, Orchctl
 
 PANE = {"id": "p1", "name": "build", "state": "idle", "cursor": "c1"}
 ANSWERS: dict[str, Any] = {

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPT, Done, Orchctl
 from fake_daemon import Cut, Failure, FakeDaemon, Hang, Raw, Script
+from orchctl_run import SCRIPT, Done, Orchctl
 
 
 async def test_the_result_reaches_a_pipe_as_the_bytes_that_came(

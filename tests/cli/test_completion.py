@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPT, Orchctl
 from fake_daemon import FakeDaemon
+from orchctl_run import SCRIPT, Orchctl
 
 PANES = [{"id": "p1", "name": "build"}, {"id": "p2", "name": None}]
 

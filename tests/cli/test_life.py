@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Orchctl
 from orchctl.life import remove_state
 from orchctl.wire import RpcError
+from orchctl_run import Orchctl
 
 
 def test_a_state_directory_is_removed_whole(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import Done, Orchctl
 from fake_daemon import Failure, FakeDaemon, Script, Stream
+from orchctl_run import Done, Orchctl
 
 
 def event(seq: int) -> dict[str, Any]:

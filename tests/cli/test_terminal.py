@@ -20,17 +20,15 @@ PANES = [
     {
         "id": "p1",
         "name": "build",
-        "session": "dev",
+        "session_name": "dev",
         "state": "running",
-        "pid": 31,
         "command": "make",
     },
     {
         "id": "p2",
         "name": "日本",
-        "session": "dev",
+        "session_name": "dev",
         "state": "lost",
-        "pid": None,
         "command": "e\u0301\x1b[2J",
     },
 ]
@@ -48,9 +46,9 @@ async def test_a_list_is_a_table_whose_columns_are_straight(
     daemon.answers["pane.list"] = PANES
     assert await shown(environment | {"NO_COLOR": ""}, "pane-list") == (
         0,
-        "ID  NAME   SESSION  STATE    PID  COMMAND\n"
-        "p1  build  dev      running  31   make\n"
-        "p2  日本   dev      lost     -    e\u0301\\x1b[2J\n",
+        "ID  NAME   SESSION_NAME  STATE    COMMAND\n"
+        "p1  build  dev           running  make\n"
+        "p2  日本   dev           lost     e\u0301\\x1b[2J\n",
     )
 
 
@@ -60,9 +58,9 @@ async def test_a_terminal_with_colours_gets_them_sparingly(
     daemon.answers["pane.list"] = PANES[:1]
     _, text = await shown(environment | {"TERM": "xterm"}, "pane-list")
     assert text == (
-        "\x1b[1mID\x1b[0m  \x1b[1mNAME\x1b[0m   \x1b[1mSESSION\x1b[0m  \x1b[1mSTATE\x1b[0m    "
-        "\x1b[1mPID\x1b[0m  \x1b[1mCOMMAND\x1b[0m\n"
-        "p1  build  dev      \x1b[36mrunning\x1b[0m  31   make\n"
+        "\x1b[1mID\x1b[0m  \x1b[1mNAME\x1b[0m   \x1b[1mSESSION_NAME\x1b[0m  "
+        "\x1b[1mSTATE\x1b[0m    \x1b[1mCOMMAND\x1b[0m\n"
+        "p1  build  dev           \x1b[36mrunning\x1b[0m  make\n"
     )
 
 

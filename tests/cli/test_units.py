@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Orchctl
 from orchctl.unit import MARK, NAMES, Unit, templates, word
 from orchctl.wire import RpcError
+from orchctl_run import Orchctl
 
 
 @pytest.fixture

@@ -170,15 +170,16 @@ class Creation:
             newer.argv, newer.is_shell = list(argv), False
         lines = birth.respawn(self._birth(newer, env), of=pane.place.pane)
         self._spool.expect(pane.id, newer.epoch, fresh=True)
+        pane.incarnation += 1  # before it is so, that nothing is typed to the one after it
         try:
             bodies = await self._link.request(*lines, what="respawn-pane", server=pane.place.server)
         except TmuxRefused:
+            pane.incarnation -= 1
             self._spool.expect(pane.id, pane.epoch)
             raise PaneExited(pane=pane.id) from None
         row = PaneRow.parse(bodies[-1][-1])
         pane.argv, pane.is_shell, pane.epoch = newer.argv, newer.is_shell, newer.epoch
         pane.environment_names = sorted({*pane.environment_names, *env})
-        pane.incarnation += 1
         self._settle_in(pane, row)
         pane.exit, pane.lost = None, False
         self.on_born(pane)
