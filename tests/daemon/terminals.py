@@ -123,6 +123,6 @@ async def told(daemon: Daemon, since: int, kind_: str, count: int = 1) -> list[d
 
 async def reader(daemon: Daemon, file: Path) -> dict[str, Any]:
     """Create a pane that copies its input to a file, byte for byte, and is ready."""
-    made = await shell(daemon, f"stty raw -echo; echo ready; exec cat >{file}")
+    made = await shell(daemon, f": >{file}; stty raw -echo; echo ready; exec cat >>{file}")
     await writes(daemon, made["id"], "ready")
     return made

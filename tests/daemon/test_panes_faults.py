@@ -345,7 +345,7 @@ async def test_short_panes_are_told_exactly_with_their_last_line(daemon: Daemon)
         await one(number)
     for start in range(0, 50, 10):
         await asyncio.gather(*(one(start + n) for n in range(10)))
-    ends = await history(daemon, *ENDS)
+    ends = await becomes(lambda: history(daemon, *ENDS), lambda told: len(told) >= 60)
     assert len(ends) == len({e["pane"] for e in ends}) == 60
 
 

@@ -149,7 +149,7 @@ async def test_what_is_no_key_is_refused_and_nothing_is_pressed(
     error = await refused(daemon.call("pane.keys", pane=made["id"], keys=["a", bad, "b"]))
     assert error.kind in ("BadKey", "InvalidArgument")
     await daemon.call("pane.keys", pane=made["id"], keys=["z"])
-    await until(lambda: file.read_text() == "z")
+    await until(lambda: file.exists() and file.read_text() == "z")
 
 
 async def test_a_thousand_keys_arrive_in_order(daemon: Daemon, tmp_path: Path) -> None:
@@ -192,6 +192,7 @@ async def test_an_interrupt_ends_what_runs_and_leaves_the_shell(daemon: Daemon) 
         lambda p: p["foreground"] and p["foreground"]["command"] == "sleep",
     )
     assert (await daemon.call("pane.interrupt", pane=made["id"]))["signal"] == "SIGINT"
+    await becomes(lambda: daemon.call("pane.get", pane=made["id"]), lambda p: p["state"] == "idle")
     await daemon.call("pane.send", pane=made["id"], text="echo still $((1+1))", submit=True)
     await writes(daemon, made["id"], "still 2")
 

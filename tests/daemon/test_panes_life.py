@@ -156,14 +156,17 @@ async def test_values_of_the_environment_reach_the_program_and_nothing_else(
         other = await pane(daemon, *check, env={"SECRET": secret}, place=where)
         assert (await end_of(daemon, other["id"]))["status"] == 0
     assert (await end_of(daemon, (await pane(daemon, *check))["id"]))["status"] == 1
-    first = Path(f"/proc/{made['pane']['foreground']['pid']}/environ").read_bytes()
+    shown = await becomes(
+        lambda: daemon.call("pane.get", pane=made["pane"]["id"]), lambda p: p["foreground"]
+    )
+    first = Path(f"/proc/{shown['foreground']['pid']}/environ").read_bytes()
     assert f"SECRET={secret}".encode() in first
-    shown = [tmux(place, "show-environment", *where) for where in (["-g"], ["-t", "=dev:"])]
-    shown += [tmux(place, "show-messages"), tmux(place, "show-options", "-s")]
+    told_ = [tmux(place, "show-environment", *where) for where in (["-g"], ["-t", "=dev:"])]
+    told_ += [tmux(place, "show-messages"), tmux(place, "show-options", "-s")]
     await daemon.call("pane.kill", pane=made["pane"]["id"])
     log = await daemon.end()
     assert secret not in repr(log)
-    assert not [text for text in shown if secret in text]
+    assert not [text for text in told_ if secret in text]
     files = [f for f in place.directory.rglob("*") if f.is_file()]
     assert any(f.suffix == ".db" or "journal" in f.name or "db" in f.name for f in files)
     assert not [f for f in files if secret.encode() in f.read_bytes()]

@@ -130,8 +130,10 @@ async def test_a_drain_that_is_not_answered_ends_and_hides_nothing(
 async def test_a_pane_that_tmux_calls_dead_settles() -> None:
     async with tmux_bed() as bed:
         row, gate = await gated(bed, "seq 1 5000; exit 3")
+        process = identify(row.pid)
+        assert process is not None
         gate.touch()
-        await until(lambda: identify(row.pid) is None)
+        await until(lambda: not process.alive())
         look = command("display-message", "-p", "-t", target(row.pane), "--", PaneRow.FORMAT)
         assert await bed.spool.settle("p1", lambda: bed.link.request(look, what="a look"))
         assert lines(5000).startswith(stream_of(bed, "p1").tail(1 << 20))

@@ -181,7 +181,7 @@ class Creation:
         pane.argv, pane.is_shell, pane.epoch = newer.argv, newer.is_shell, newer.epoch
         pane.environment_names = sorted({*pane.environment_names, *env})
         self._settle_in(pane, row)
-        pane.exit, pane.lost = None, False
+        pane.exit, pane.lost, pane.held = None, False, True
         self.on_born(pane)
         await self._store.commit(
             [save(pane)],

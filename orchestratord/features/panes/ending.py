@@ -363,6 +363,7 @@ class Endings:
             self.begin(pane)
             return {}
         members = in_session(holder.pid)
+        outside = escaped(members)  # before their parents end, and with them the trace
         for stat in members.values():
             if stat.pid == holder.pid and pane.program is not None:
                 continue  # the holder must outlive its program
@@ -370,7 +371,7 @@ class Endings:
             process.send(number)
             if number == signal.SIGHUP:
                 process.send(signal.SIGCONT)  # a stopped process gets nothing but KILL and CONT
-        return escaped(members)
+        return outside
 
     async def _ended(self, pane: PaneRecord, seconds: float) -> bool:
         until = self._clock.monotonic() + seconds

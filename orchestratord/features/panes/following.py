@@ -235,6 +235,7 @@ class Following:
             self._spool.expect(pane.id, pane.epoch)
         else:
             self._spool.note(pane.id, pane.epoch).unlink(missing_ok=True)
+            pane.held = False
         pane.place = msgspec.structs.replace(pane.place, process=process, tty=row.tty)
         pane.incarnation += 1
         pane.exit, pane.lost, pane.program = None, False, None

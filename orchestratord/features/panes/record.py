@@ -21,7 +21,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the service knows of a pane. Never holds values of the environment."""
+    """What the service knows of a pane. Never holds values of the environment.
+
+    ``held`` says that ``place.process`` is a holder, and ``program`` the one that
+    it starts; what a person respawned by hand has no holder.
+    """
 
     id: str
     session: str
@@ -34,6 +38,7 @@ class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str | None = None
     is_shell: bool = False
     program: Process | None = None
+    held: bool = True
     labels: dict[str, str] = {}
     keep: bool = False
     expires_at: float | None = None

@@ -155,9 +155,10 @@ class View:
         front = pid if group == pane.place.process.pid else group
         foreground = cwd = None
         try:
-            with open(f"/proc/{front}/comm", "rb") as file:  # noqa: PTH123
-                name = file.read(64).decode("utf-8", "replace").strip()
-            foreground = Foreground(pid=front, command=visible(name))
+            if pane.program or not pane.held:  # else only the holder is there yet
+                with open(f"/proc/{front}/comm", "rb") as file:  # noqa: PTH123
+                    name = file.read(64).decode("utf-8", "replace").strip()
+                foreground = Foreground(pid=front, command=visible(name))
             cwd = os.fsencode(os.readlink(f"/proc/{front}/cwd")).decode("utf-8", "replace")  # noqa: PTH115
         except OSError:
             pass  # it ended, or belongs to another user: the last that is known stays
