@@ -17,7 +17,7 @@ from pathlib import Path
 
 from orchestratord.errors import TmuxRefused, Unavailable
 from orchestratord.log import Log
-from orchestratord.tmux.door import Door
+from orchestratord.tmux.door import Door, Way
 from orchestratord.tmux.pipe import Pipes
 from orchestratord.tmux.process import Process, Watch
 from orchestratord.tmux.wire import Desync, Notification, Wire
@@ -64,12 +64,12 @@ class Client:
         argv: Sequence[str],
         environment: Mapping[str, str],
         notify: Callable[[Notification], None],
-        door: Path | None = None,
+        door: Way | None = None,
     ) -> Client:
         """Start a client of the server that ``argv`` names, attached to the hub.
 
         The command creates the hub, and with it a server, where there is none. With
-        ``door``, the socket of a server that runs, no process is started.
+        ``door``, the way into a server that runs, no process is started.
         """
         client = cls(notify)
         command = [

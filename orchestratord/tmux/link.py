@@ -270,10 +270,12 @@ class Link:
         self.on_connect(found)
         self._connected.set()
 
-    def _door(self, version: str) -> Path | None:
+    def _door(self, version: str) -> door.Way | None:
         """Return the way into a server of that version, if its own client is not safe."""
-        known = re.fullmatch(r"3\.[0-9][a-z]?", version) is not None
-        return self.socket if known and door.OLDEST <= tier_of(version) <= door.NEWEST else None
+        tier = tier_of(version)
+        released = re.fullmatch(r"3\.[0-9][a-z]?", version) is not None
+        safe = not door.OLDEST <= tier <= door.NEWEST
+        return None if safe or not released else door.Way(self.socket, tier)
 
     async def _introduce(self, client: Client) -> Server:
         """Learn which server this is, stamp a new one, set the options that we rely on."""

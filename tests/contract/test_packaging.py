@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,8 +21,11 @@ def test_every_package_of_the_source_is_installed() -> None:
 
 
 def test_generated_files_are_what_the_methods_say() -> None:
-    from orchestratord.app import method_modules
-    from orchestratord.rpc import surfaces
-    from orchestratord.rpc.method import Table
-
-    assert surfaces.stale(Table.collect(method_modules()), ROOT) == []
+    checked = subprocess.run(
+        [sys.executable, "-m", "orchestratord", "--surfaces", str(ROOT), "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout) == (0, ""), checked.stdout

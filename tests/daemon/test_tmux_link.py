@@ -52,8 +52,6 @@ async def test_a_lost_client_is_replaced_within_half_a_second(which: str, way: s
 
 async def test_no_connection_ends_a_server_that_is_in_use() -> None:
     async with tmux_bed() as bed:
-        if bed.server.tier == (3, 6):
-            pytest.skip("3.6 crashes, and speaks another protocol than ours")
         await bed.pane()
         await bed.human("split-window", "-d", "-t", "dev:0", "cat")
         script = 'i=0; while :; do i=$((1-i)); tmux -N -S "$0" select-pane -t dev:0.$i; done'
@@ -243,7 +241,7 @@ async def test_the_end_of_the_server_is_waited_for_and_no_other_follows(way: str
         await bed.pane()
         await bed.link.end_server()
         assert not bed.server.process.alive()
-        assert server_module.listener(bed.socket) is None
+        await until(lambda: server_module.listener(bed.socket) is None)  # 3.7: or its children
         with pytest.raises(TmuxGone):
             await bed.link.request(HELLO, what="hello", deadline=0.2)
 

@@ -56,7 +56,7 @@ async def test_a_screen_that_guesses_every_guard_is_captured_as_it_is(heard: lis
         assert bed.link.reconnects == 0
         assert bed.link.statistics()["unknown_lines"] == 0
         lines = b"".join(heard).split(b"\n")
-        ends = [line for line in lines if line.startswith(b"%end ")]
+        ends = [line.rstrip() for line in lines if line.startswith(b"%end ")]
         guards = {line.replace(b"%begin", b"%end") for line in lines[:1]}
         assert ends.count(guards.pop()) > 1, "the guesses were not good enough to show anything"
 
@@ -133,12 +133,13 @@ async def test_what_a_process_calls_itself_and_where_it_is_forges_nothing() -> N
         directory.mkdir()
         await bed.pane()
         await bed.human("set-option", "-gw", "automatic-rename", "on")
+        name = nasty if bed.server.tier < (3, 7) else "plain"  # which refuses such names
         bash = ["/usr/bin/env", "bash", "-c", 'cd "$0"; exec -a "$1" sleep 1000']
         words = [quote(os.fsencode(w)) for w in (*bash, str(directory), nasty)]
         for number in range(5):
             made = command(
                 "new-window", "-t", quote("=dev:"), "-c", quote_format(os.fsencode(directory)),
-                "-n", quote_format(os.fsencode(nasty)), "--", *words,
+                "-n", quote_format(os.fsencode(name)), "--", *words,
             )  # fmt: skip
             await bed.link.request(made, what="a window")
             if number % 2:  # else it keeps the name that it was given

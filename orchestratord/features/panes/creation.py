@@ -211,7 +211,7 @@ class Creation:
         return await self._in_new_window(session, wish, number)
 
     def _choose(self, session: SessionRecord, wish: Wish) -> placement.Split | None:
-        """Say which pane to split, and count its room as taken at once."""
+        """Say which pane to split; None if a new window is due."""
         candidates = [p for p in self._registry.in_session(session.id) if p.exit is None]
         if wish.of is not None:
             candidates = self._among(wish.of, session)
@@ -223,10 +223,6 @@ class Creation:
                 raise NoRoom(pane=session.name, place=wish.place)
             largest = max(rooms, key=lambda r: r.width * r.height)
             split = placement.Split(largest.pane, "right" if wish.place == "right" else "below")
-        if split is not None:
-            parent = self._registry.panes[split.pane]
-            left = placement.halve(_room(parent), split.direction)
-            parent.width, parent.height = left.width, left.height
         return split
 
     def _among(self, of: str, session: SessionRecord) -> list[PaneRecord]:
@@ -279,6 +275,8 @@ class Creation:
             if "can't find" in refused.details["reason"]:
                 raise PaneExited(pane=parent.id) from None
             raise
+        left = placement.halve(_room(parent), split.direction)
+        parent.width, parent.height = left.width, left.height
         return pane, writing
 
     async def _in_new_window(

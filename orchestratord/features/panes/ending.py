@@ -27,6 +27,7 @@ from orchestratord.features.panes.fact import (
     SessionEnded,
     WindowEnded,
 )
+from orchestratord.features.panes.keyboard import signal_name
 from orchestratord.features.panes.model import Exit
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.registry import Record, Registry, forget, save
@@ -51,16 +52,6 @@ LAST_LINES = 10
 _TAIL = 16 << 10
 _PATIENCE = 3.0
 """Seconds that tmux is given to tell how a holder ended."""
-
-
-def signal_name(number: int | None) -> str | None:
-    """Return ``SIGTERM`` for 15; the number as text where it has no name."""
-    if number is None:
-        return None
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIG{number}"
 
 
 class Endings:
@@ -164,14 +155,14 @@ class Endings:
 
     async def _still_there(self, pane: PaneRecord) -> bool:
         """Whether a hangup was not tmux's own, which closes or respawns a pane with one."""
-        try:
-            row = await self._look(pane)
-        except TmuxRefused:
-            self.lose(pane, "closed from outside")
-            return False
-        except TmuxGone:
-            return self._server_lives()  # its server's end is told when the link found out
-        return not self._newer(pane, row)
+        while True:
+            try:
+                return not self._newer(pane, await self._look(pane))
+            except TmuxRefused:
+                self.lose(pane, "closed from outside")
+                return False
+            except TmuxGone:  # if its server has ended, the link finds out, and this is cancelled
+                await asyncio.sleep(0.05)
 
     def _newer(self, pane: PaneRecord, row: PaneRow) -> bool:
         """Whether a pane was respawned; who finds that sends the mirror to look."""
@@ -246,7 +237,8 @@ class Endings:
             return
         by = self._asked.pop(pane.id, None)
         self._unwatch(pane.id)
-        if (ending := self._ending.get(pane.id)) is not None and ending is not _current():
+        ending = self._ending.get(pane.id)
+        if ending is not None and ending is not asyncio.current_task():
             ending.cancel()
         pane.exit = Exit(at=rfc3339(self._clock.now()), by=by or "outside")
         pane.lost = True
@@ -398,10 +390,6 @@ def _row(line: bytes) -> PaneRow:
     if line.startswith(b"\t"):
         raise TmuxRefused(command="a look", reason="the pane is gone")
     return PaneRow.parse(line)
-
-
-def _current() -> asyncio.Task[object] | None:
-    return asyncio.current_task()
 
 
 def _log_refusal(writing: asyncio.Future[Any]) -> None:

@@ -91,6 +91,16 @@ def signal_number(name: str) -> int:
         raise BadSignal(signal=name[:40]) from None
 
 
+def signal_name(number: int | None) -> str | None:
+    """Return ``SIGTERM`` for 15; the number as text where it has no name."""
+    if number is None:
+        return None
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
 def check_key(key: str) -> None:
     """Refuse what tmux would type letter by letter because it is no key."""
     bare = key

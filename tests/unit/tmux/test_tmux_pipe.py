@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestratord.tmux.door import _message, _parts
 from orchestratord.tmux.pipe import Pipes
 
 
@@ -84,10 +83,3 @@ async def test_closed_pipes_say_nothing_more(ends: Ends) -> None:
     await asyncio.sleep(0)
     assert (ends.received, ends.ended) == (b"", 0)
     os.close(ends.theirs_in)
-
-
-def test_only_a_message_of_parting_is_one() -> None:
-    assert not _parts(_message(207) + _message(12, b"x" * 40))
-    for kind in (201, 202, 203, 210):
-        assert _parts(_message(207) + _message(kind, b"\0" * 4))
-    assert not _parts(b"") and not _parts(b"\0" * 100) and not _parts(_message(203)[:10])

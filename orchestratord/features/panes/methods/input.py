@@ -7,13 +7,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from orchestratord.features.panes.ending import signal_name
 from orchestratord.features.panes.keyboard import (
     MAX_TEXT,
     BadKey,
     BadSignal,
     LineTooLong,
     SecretPrompt,
+    signal_name,
     signal_number,
 )
 from orchestratord.features.panes.methods.pane import ABOUT_LIVING, ONE_PANE, Incarnation, OnePane
