@@ -148,6 +148,9 @@ class Client:
     def _send(self, method: str, params: dict[str, Any]) -> tuple[int, asyncio.Future[Any]]:
         self._number += 1
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._writer is None or self._writer.is_closing():
+            future.set_exception(Lost())
+            return self._number, future
         self._calls[self._number] = future
         self._write({"jsonrpc": "2.0", "id": self._number, "method": method, "params": params})
         return self._number, future

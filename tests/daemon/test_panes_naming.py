@@ -9,6 +9,7 @@ import pytest
 from living import Daemon, Place
 from terminals import (
     FOREVER,
+    becomes,
     head,
     history,
     kind,
@@ -225,7 +226,7 @@ async def test_names_labels_and_ids_outlive_the_daemon(daemon: Daemon, place: Pl
     await daemon.kill()
     later = await place.start()
     await later.connected()
-    assert await later.call("session.get", session="dev") == before
+    await becomes(lambda: later.call("session.get", session="dev"), lambda s: s == before)
     shown = await later.call("pane.get", pane="dev/a")
     assert (shown["id"], shown["labels"], shown["pid"]) == (one["id"], {"x": "y"}, one["pid"])
     assert (await later.call("pane.certificate", pane="b"))["pane"] == gone["id"]

@@ -259,6 +259,8 @@ async def test_the_end_of_the_server_is_waited_for_and_no_other_follows(way: str
 async def test_stopping_while_it_connects_leaves_no_client(
     moment: Callable[[Link], bool], way: str
 ) -> None:
+    if way == "tmux":
+        pytest.skip("tmux 3.2 to 3.6 may die of this with a client of its own; hence the door")
     async with tmux_bed() as bed:
         other = Link("tmux", bed.socket, bed.environment)
         await other.start()

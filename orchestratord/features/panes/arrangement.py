@@ -122,12 +122,14 @@ class Arrangement:
             raise BadValue(field="width", reason="give a width, a height, or both")
         window = self._registry.windows[pane.window]
         if alone:
-            await self._ask(window, "resize-window", "-t", target(window.tmux), *size)
+            change = command("resize-window", "-t", target(window.tmux), *size)
         else:
-            await self._ask(pane, "resize-pane", "-t", target(pane.place.pane), *size)
+            change = command("resize-pane", "-t", target(pane.place.pane), *size)
         ask = command("display-message", "-p", "-t", target(pane.place.pane), "--", _SIZE)
-        bodies = await self._link.request(ask, what="a size", server=pane.place.server)
-        shown_width, shown_height = map(int, bodies[0][0].split())
+        bodies = await self._link.request(  # one line, so that no listing comes between
+            change, ask, what="resize", server=pane.place.server
+        )
+        shown_width, shown_height = map(int, bodies[1][0].split())
         pane.width, pane.height = shown_width, shown_height
         resized = PaneResized(
             session=pane.session, pane=pane.id, width=shown_width, height=shown_height
