@@ -5,7 +5,6 @@ Nothing here does I/O or keeps state.
 
 from __future__ import annotations
 
-import enum
 import re
 from typing import Annotated, Literal
 
@@ -74,14 +73,6 @@ Environment = Annotated[
 Grace = Annotated[
     float, Meta(ge=0, le=60, description="Seconds from the hangup to SIGKILL, TERM half-way.")
 ]
-
-
-class Presence(enum.Enum):
-    """What is known of a thing in tmux. Nothing is ended on ``UNKNOWN``."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    UNKNOWN = "unknown"
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ record here and changing it nobody may await. Does no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -25,7 +25,6 @@ from orchestratord.features.panes.record import PaneRecord, SessionRecord, Windo
 from orchestratord.store.db import Statement
 
 Record = PaneRecord | WindowRecord | SessionRecord
-Some = TypeVar("Some", PaneRecord, WindowRecord, SessionRecord)
 
 _NOUNS = {PaneRecord: "pane", WindowRecord: "window", SessionRecord: "session"}
 _SAVE = "INSERT OR REPLACE INTO terminals (id, noun, ended, record) VALUES (?, ?, ?, ?)"

@@ -98,7 +98,7 @@ class View:
         )  # fmt: skip
 
     def state(self, pane: PaneRecord) -> PaneState:
-        """Say what a pane is doing. Never guesses: ``unknown`` while tmux does not answer."""
+        """Say what a pane is doing, from its record and /proc; asks tmux nothing."""
         if pane.exit is not None:
             return "lost" if pane.lost else "exited"
         if not pane.is_shell:
