@@ -30,6 +30,7 @@ from orchestratord.clock import SystemClock
 from orchestratord.config import Configuration, Settings, home, table
 from orchestratord.errors import FailedPrecondition, Fault, Internal
 from orchestratord.events import Bus, Fact
+from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, DaemonStopped
 from orchestratord.features.system.model import Reloaded
@@ -253,15 +254,16 @@ class Daemon:
         spool = Spool(settings.state_dir / "spool", self._clock)
         system = System(self._configuration, store, link, self._clock)
         panes = Panes(store, link, mirror, spool, self._clock, environment)
+        decisions = Decisions(store, panes.registry, self._clock)
         system.shut_down = self.ask_to_stop
         system.reload = self.reload
         system.reconcile = panes.reconcile
-        system.counts = panes.counts
+        system.counts = lambda: panes.counts() | decisions.counts()
         system.degraded = panes.degraded
         system.session_id = lambda ref: panes.registry.session(ref).id
         system.pane_id = lambda ref: panes.registry.pane(ref).id
         self._system, self._panes = system, panes
-        return [system, panes]
+        return [system, panes, decisions]
 
     def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:
         assert self._system is not None

@@ -22,6 +22,9 @@ COLOURS = {
     "lost": "31",
     "fail": "31",
     "failed": "31",
+    "open": "33",
+    "answered": "32",
+    "expired": "31",
     "degraded": "33",
     "warn": "33",
     "unknown": "33",
@@ -105,6 +108,9 @@ def fields(value: dict[str, Any], indent: int = 0) -> str:
             lines.append(head + "\n" + fields(item, indent + 2).rstrip("\n"))
         elif isinstance(item, list) and item and all(isinstance(row, dict) for row in item):
             lines.append(head + "\n" + listing(item, (), key).rstrip("\n"))
+        elif isinstance(item, str) and "\n" in item:
+            inner = [" " * (indent + 2) + safe(line) for line in item.rstrip("\n").split("\n")]
+            lines.append("\n".join([head, *inner]))
         else:
             lines.append(head.ljust(indent + longest + 2) + painted(cell(item, key)))
     return _lines(lines)
@@ -123,18 +129,20 @@ def cell(value: Any, name: str = "") -> str:
     if isinstance(value, dict):
         return " ".join(f"{safe(str(k))}={cell(v)}" for k, v in value.items()) or "-"
     if isinstance(value, list):
-        return " ".join(map(cell, value)) or "-"
+        return (" | " if name == "options" else " ").join(map(cell, value)) or "-"
     return str(value)
 
 
 def moment(text: str) -> str:
-    """Return a time of the wire as an age, or, a day old, as the local date; else nothing."""
+    """Return a time of the wire as an age, or, a day away, as the local date; else nothing."""
     if not (match := _MOMENT.match(text)):
         return ""
     seconds = timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
     passed = time.time() - seconds
     if 0 <= passed < 86400:
         return age(passed)
+    if -86400 < passed < -1:  # less: another clock than ours wrote it
+        return f"in {age(-passed)}"
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 

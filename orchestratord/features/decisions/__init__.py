@@ -1,0 +1,1 @@
+"""Decisions: questions with options and a deadline, answered by people, agents or nobody."""
