@@ -32,6 +32,7 @@ from orchestratord.errors import FailedPrecondition, Fault, Internal
 from orchestratord.events import Bus, Fact
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.service import Panes
+from orchestratord.features.shell.service import Shells
 from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, DaemonStopped
 from orchestratord.features.system.model import Reloaded
 from orchestratord.features.system.receipts import Ids
@@ -263,7 +264,10 @@ class Daemon:
         system.session_id = lambda ref: panes.registry.session(ref).id
         system.pane_id = lambda ref: panes.registry.pane(ref).id
         self._system, self._panes = system, panes
-        return [system, panes, decisions]
+        shells = Shells(
+            panes, store, self._bus, self._clock, settings.state_dir / "shell", environment
+        )
+        return [system, panes, decisions, shells]
 
     def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:
         assert self._system is not None

@@ -63,6 +63,9 @@ from orchestratord.tmux.spool import Spool
 
 log = Log("panes.creation")
 
+Dress = Callable[[PaneRecord, Mapping[str, str]], tuple[Sequence[str], Mapping[str, str]]]
+"""How a shell is started: from its record and environment to the argv and environment used."""
+
 DEFAULT_SIZE = (200, 50)
 NOWHERE = Process(0, 0)
 
@@ -92,6 +95,7 @@ class Creation:
         self.abandoned: set[str] = set()
         self.born: dict[str, int] = {}
         self.on_born: Callable[[PaneRecord], None] = lambda _: None
+        self.dress: Dress = lambda pane, env: (pane.argv, env)
         self._registry = registry
         self._link = link
         self._mirror = mirror
@@ -371,6 +375,8 @@ class Creation:
 
     def _birth(self, pane: PaneRecord, env: Mapping[str, str]) -> birth.Birth:
         argv: Sequence[str] = pane.argv
+        if pane.is_shell:
+            argv, env = self.dress(pane, env)
         if gains_rights(argv, env.get("PATH", self._environment.get("PATH"))):
             argv = below_shell(argv)
         argv = birth.held(argv, self._spool.note(pane.id, pane.epoch))

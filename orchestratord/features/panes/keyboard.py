@@ -149,6 +149,10 @@ class Keyboard:
         enter = _keys(pane, ["Enter"]) if submit else []
         await self._type(pane, [*send_bytes(pane.place.pane, data), *enter])
 
+    async def raw(self, pane: PaneRecord, data: bytes) -> None:
+        """Type bytes of ours, without a look at who reads them."""
+        await self._type(pane, send_bytes(pane.place.pane, data))
+
     async def _type(self, pane: PaneRecord, lines: Iterable[bytes]) -> None:
         incarnation = pane.incarnation
         async with self._turns.of(pane.id):
@@ -162,11 +166,16 @@ class Keyboard:
                 except TmuxRefused:
                     raise PaneExited(pane=pane.id) from None
 
-    def signal(self, pane: PaneRecord, number: int) -> list[int]:
-        """Signal the foreground process group of a pane; return the pids."""
+    def signal(self, pane: PaneRecord, number: int, *, spare_shell: bool = False) -> list[int]:
+        """Signal the foreground process group of a pane; return the pids.
+
+        With ``spare_shell`` the pane's own program gets nothing if that has the terminal.
+        """
         leader = pane.program or pane.place.process
         stat = read_stat(leader.pid)
         if stat is None or stat.started != leader.started:
+            return []
+        if spare_shell and stat.foreground == leader.pid:
             return []
         group = stat.foreground if stat.foreground > 0 else leader.pid
         members = [s for s in in_session(pane.place.process.pid).values() if s.group == group]

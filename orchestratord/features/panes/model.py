@@ -26,6 +26,22 @@ class Foreground(Result, frozen=True, kw_only=True):
     command: str
 
 
+class ShellLook(Result, frozen=True, kw_only=True):
+    """What a shell of ours is doing, and for how many seconds.
+
+    ``draft`` means that somebody has begun to type at its prompt. ``exec`` is the command
+    of ours that has the shell, ``command`` its first line, ``queued`` how many wait.
+    ``integration`` is ``lost`` while another shell has the terminal.
+    """
+
+    state: Literal["starting", "idle", "draft", "busy"]
+    integration: Literal["active", "lost"]
+    seconds: float
+    exec: str | None
+    command: str | None
+    queued: int
+
+
 class Pane(Result, frozen=True, kw_only=True):
     """A pane. Times are RFC 3339; ``cwd`` and ``foreground`` were read at ``as_of``."""
 
@@ -52,6 +68,7 @@ class Pane(Result, frozen=True, kw_only=True):
     last_output_at: str | None
     cursor: str
     shell_integration: str
+    shell: ShellLook | None
     incarnation: int
     as_of: str
 

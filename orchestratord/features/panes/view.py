@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestratord.clock import Clock, rfc3339
 from orchestratord.features.panes.keyboard import terminal
-from orchestratord.features.panes.model import Foreground, Pane, PaneState, Session, Window
+from orchestratord.features.panes.model import (
+    Foreground,
+    Pane,
+    PaneState,
+    Session,
+    ShellLook,
+    Window,
+)
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
 from orchestratord.features.panes.registry import Registry
 from orchestratord.tmux.mirror import Mirror
@@ -51,6 +58,7 @@ class View:
         self._mirror = mirror
         self._spool = spool
         self._clock = clock
+        self.shell_of: Callable[[PaneRecord], ShellLook | None] = lambda _: None
         self._looks: dict[str, Look] = {}
         self._prompted: set[str] = set()
         self._refreshing = False
@@ -97,12 +105,14 @@ class View:
             labels=record.labels, owner=record.owner, attached=row.attached if row else 0,
         )  # fmt: skip
 
-    def state(self, pane: PaneRecord) -> PaneState:
-        """Say what a pane is doing, from its record and /proc; asks tmux nothing."""
+    def state(self, pane: PaneRecord, shell: ShellLook | None) -> PaneState:
+        """Say what a pane is doing: from its record, its shell's marks or /proc, never tmux."""
         if pane.exit is not None:
             return "lost" if pane.lost else "exited"
         if not pane.is_shell:
             return "running"
+        if shell is not None and shell.integration == "active":
+            return "idle" if shell.state == "draft" else shell.state
         look = self._looks.get(pane.id)
         return look.shell if look else "starting"
 
@@ -116,18 +126,19 @@ class View:
         look = self._looks.get(pane.id)
         last = stream.last_output if stream else None
         session = self._registry.sessions.get(pane.session)
+        shell = self.shell_of(pane) if pane.exit is None else None
         return Pane(
             id=pane.id, tmux_id=pane.place.pane, name=pane.name, session=pane.session,
             session_name=session.name if session else "", window=pane.window,
-            state=self.state(pane), command=Path(pane.argv[0]).name, argv=pane.argv,
+            state=self.state(pane, shell), command=Path(pane.argv[0]).name, argv=pane.argv,
             pid=pane.place.process.pid, foreground=look.foreground if look else None,
             cwd=look.cwd if look and look.cwd else pane.cwd, exit=pane.exit, width=pane.width,
             height=pane.height, title=pane.title, labels=pane.labels, owner=pane.owner,
             lease=None, created_at=pane.created_at,
             last_output_at=rfc3339(datetime.fromtimestamp(last, UTC)) if last else None,
             cursor=str(stream.cursor) if stream else f"{pane.epoch}.0",
-            shell_integration="none", incarnation=pane.incarnation,
-            as_of=look.as_of if look else pane.created_at,
+            shell_integration=shell.integration if shell else "none", shell=shell,
+            incarnation=pane.incarnation, as_of=look.as_of if look else pane.created_at,
         )  # fmt: skip
 
     def _age(self, pane: PaneRecord, now: float) -> float:

@@ -1,0 +1,1 @@
+"""Commands in living shells, run exactly: integration, prompts, exec."""

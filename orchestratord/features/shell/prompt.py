@@ -1,0 +1,149 @@
+"""What a shell is doing, from the marks it prints: a state machine without I/O.
+
+A mark is believed only where it can be true: a prompt (P) must carry a count that is
+higher than any before, so a mark that is printed again changes nothing; the begin and the
+end of an exec (S, E) carry a nonce that was used for nothing else. What a human types is
+known as a draft: bytes after the prompt's end (B) that nobody of us caused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from orchestratord.features.shell.integration import Kind
+from orchestratord.features.shell.mark import Mark, Marks
+
+ShellState = Literal["starting", "idle", "draft", "busy"]
+
+SETTLE = 0.05
+"""Seconds after a prompt in which zsh and fish still draw it (right prompts, suggestions)."""
+
+_ESCAPES = re.compile(
+    rb"\x1b(?:\[[ -?]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[ -/]*[0-~])"
+)
+_INVISIBLE = bytes({*range(33), 0x7F} - {0x0A})
+
+
+class Prompted(NamedTuple):
+    """A prompt began: the last status, the nonce of the last exec, where it begins."""
+
+    status: int
+    nonce: str
+    begin: int
+
+
+class Ready(NamedTuple):
+    """The prompt has ended: the shell reads its next command."""
+
+
+class Drafted(NamedTuple):
+    """The shell refused a trigger, because somebody has begun to type."""
+
+
+class Commanded(NamedTuple):
+    """The shell begins to run a command, ours or a human's."""
+
+
+class Began(NamedTuple):
+    """An exec began; its output begins at ``end``."""
+
+    nonce: str
+    end: int
+
+
+class Ended(NamedTuple):
+    """An exec ended; its output ends at ``begin``."""
+
+    nonce: str
+    status: int
+    begin: int
+
+
+Notice = Prompted | Ready | Drafted | Commanded | Began | Ended
+
+
+class Prompt:
+    """The state of one shell.
+
+    ``expecting`` is set by who types a trigger: what the line editor draws then is no draft.
+    """
+
+    def __init__(self, key: str, kind: Kind, now: float) -> None:
+        self.kind = kind
+        self.state: ShellState = "starting"
+        self.since = now
+        self.expecting = False
+        self.continued = False
+        self._marks = Marks(key)
+        self._count = 0
+        self._ready_at = 0.0
+        self._prompting = False
+
+    def feed(self, at: int, data: bytes, now: float, gap: bool = False) -> Iterator[Notice]:
+        """Take output; yield what it says."""
+        if gap:
+            self._marks.reset()
+        for part in self._marks.feed(at, data):
+            if isinstance(part, Mark):
+                notice = self._take(part, now)
+                if notice is not None:
+                    yield notice
+            elif self.state in ("idle", "draft") and not self._prompting:
+                self._typed(part.data, now)
+
+    def lost(self, now: float) -> None:
+        """Note that what runs now prints no marks of ours."""
+        self._enter("busy", now)
+
+    def _take(self, mark: Mark, now: float) -> Notice | None:
+        letter, fields = mark.letter, mark.fields
+        if letter == "P" and len(fields) == 3 and fields[0].isdecimal():
+            if int(fields[0]) <= self._count:
+                return None
+            self._count = int(fields[0])
+            self._prompting, self.expecting, self.continued = True, False, False
+            return Prompted(_status(fields[1]), fields[2], mark.begin)
+        if letter == "B" and (self._prompting or self.state in ("idle", "draft")):
+            self._prompting, self._ready_at = False, now
+            if self.expecting:
+                return None
+            self._enter("idle", now)
+            return Ready()
+        if letter == "D":  # what is drawn next is the draft again, so it is still expected
+            self._enter("draft", now)
+            return Drafted()
+        if letter == "C":
+            self._enter("busy", now)
+            return Commanded()
+        if letter == "S" and len(fields) == 1:
+            self.expecting = False
+            self._enter("busy", now)
+            return Began(fields[0], mark.end)
+        if letter == "E" and len(fields) == 2:
+            return Ended(fields[0], _status(fields[1]), mark.begin)
+        return None
+
+    def _typed(self, data: bytes, now: float) -> None:
+        if self.expecting:
+            return
+        if self.kind in ("zsh", "fish") and now - self._ready_at < SETTLE:
+            return
+        shown = _ESCAPES.sub(b"", data).translate(None, _INVISIBLE)
+        if not shown:
+            return
+        if b"\n" in shown and self.kind in ("bash", "sh"):
+            self.continued = True
+            if self.kind == "sh":  # it has no other way to say that a command begins
+                self._enter("busy", now)
+                return
+        self._enter("draft", now)
+
+    def _enter(self, state: ShellState, now: float) -> None:
+        if state != self.state:
+            self.state, self.since = state, now
+
+
+def _status(text: str) -> int:
+    return int(text) if text.isdecimal() else 0

@@ -1,0 +1,362 @@
+"""One shell: its prompt, the run that it executes and those that wait for their turn.
+
+Owned by ``service``, which makes one for each shell pane and tells it what the pane
+prints and when it ends. Everything that changes happens between two awaits or in a task
+of the run's own, so nobody sees half of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from orchestratord.clock import Clock, rfc3339
+from orchestratord.errors import Fault
+from orchestratord.features.panes.keyboard import Keyboard
+from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.shell import screen
+from orchestratord.features.shell.evidence import Evidence
+from orchestratord.features.shell.fault import PaneBusy, QueueFull
+from orchestratord.features.shell.integration import ECHO, TRIGGERS, Integration, Kind
+from orchestratord.features.shell.model import EndedBy
+from orchestratord.features.shell.prompt import (
+    Began,
+    Commanded,
+    Drafted,
+    Ended,
+    Notice,
+    Prompt,
+    Prompted,
+    Ready,
+)
+from orchestratord.features.shell.run import Live, aborted_by, is_stop, seconds_between
+from orchestratord.tmux.spool import Spool
+from orchestratord.tmux.stream import Cursor, Slice
+
+PATIENCE = 5.0
+"""Seconds in which an idle shell must begin what it was told to; then it is told no longer."""
+
+SOON = 10.0
+"""Seconds that a command waits for a shell that starts, or whose last command has just ended."""
+
+ESCALATE = 2.0
+"""Seconds between the signals of an escalation."""
+
+MOST_QUEUED = 100
+
+_INTERRUPT = (signal.SIGINT,)
+_KILL = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+class Host(Protocol):
+    """What a shell asks of its service."""
+
+    integration: Integration
+    keyboard: Keyboard
+    spool: Spool
+    clock: Clock
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None: ...
+    async def began(self, live: Live) -> None: ...
+    async def finished(self, live: Live) -> None: ...
+    async def running(self, live: Live) -> None: ...
+    async def timed_out(self, live: Live, then: str) -> None: ...
+    async def column(self, pane: PaneRecord) -> tuple[int, int]: ...
+
+
+class Shell:
+    """The state of one shell pane. ``current`` is the run that has the shell."""
+
+    def __init__(self, host: Host, pane: PaneRecord, kind: Kind) -> None:
+        self.pane = pane
+        self.kind = kind
+        self.incarnation = pane.incarnation
+        self.current: Live | None = None
+        self.queue: deque[Live] = deque()
+        self._returning = False
+        self.at_prompt: list[Callable[[], None]] = []
+        self.evidence: Evidence | None = None
+        self._host = host
+        self.prompt = self._fresh_prompt()
+
+    # What comes
+
+    def hear(self, part: Slice) -> None:
+        """Take output of the pane."""
+        if part.gap and self.incarnation != self.pane.incarnation:
+            self.respawned()
+        begin = part.next.offset - len(part.data)
+        now = self._host.clock.monotonic()
+        for notice in self.prompt.feed(begin, part.data, now, part.gap):
+            self._take(notice, part.next.epoch)
+        if self.evidence is not None:
+            self.evidence.hear(part)
+
+    def respawned(self) -> None:
+        """Another shell runs in the pane: what the one before had to do is over."""
+        self.incarnation = self.pane.incarnation
+        self.over("pane_exit", None)
+        self.prompt = self._fresh_prompt()
+
+    def over(self, by: EndedBy, status: int | None) -> None:
+        """End everything: the shell is gone."""
+        for live in [*([self.current] if self.current else []), *self.queue]:
+            self._finish(live, by, status, None)
+        self.queue.clear()
+
+    # What is asked
+
+    def submit(self, live: Live, queue: bool) -> None:
+        """Execute a run, now or in its turn.
+
+        Raises:
+            PaneBusy: The shell does not wait for a command, and nobody wants to queue.
+            QueueFull: Too many wait.
+        """
+        reason = self.busy()
+        if reason is None:
+            self._begin(live)
+            return
+        soon = reason == "starting" or (reason == "busy" and self._returning)
+        if soon and not queue and not self.queue:  # a prompt is about to come
+            self._later(live, SOON, lambda: self._give_up(live, reason))
+        elif not queue:
+            raise PaneBusy(pane=self.pane.id, reason=reason, **self._who())
+        elif len(self.queue) >= MOST_QUEUED:
+            raise QueueFull(pane=self.pane.id, limit=MOST_QUEUED)
+        self.queue.append(live)
+
+    def busy(self) -> str | None:
+        """Say why a command cannot begin at once; None if it can."""
+        if self.current is not None:
+            return "busy"
+        if self.queue:
+            return "queue"
+        state = self.prompt.state
+        if state == "draft" and self.kind != "sh" and not self.prompt.continued:
+            return None  # the line editor knows better, and says so
+        return None if state == "idle" else state
+
+    def follow(self, live: Live, begin: Cursor) -> None:
+        """Follow a run whose text was typed at something that prints no marks."""
+        self.current = live
+        live.run.state, live.run.begin = "running", str(begin)
+        self._watch(live)
+
+    def resume(self, live: Live) -> None:
+        """Take over a run of an earlier daemon."""
+        if live.run.state == "queued":
+            self.queue.append(live)
+            return
+        self.current = live
+        if live.run.state == "starting":
+            self._later(live, PATIENCE, lambda: self._silent(live))
+        else:
+            self._watch(live)
+
+    def cancel(self, live: Live) -> None:
+        """End a run: one that waits never begins, one that runs is followed no longer."""
+        live.cancelled = True
+        if live in self.queue:
+            self.queue.remove(live)
+        elif live is self.current and live.run.state == "starting":
+            self._host.integration.disarm(self.pane.id)
+        self._finish(live, "cancelled", None, None)
+
+    # How a run goes
+
+    def _begin(self, live: Live) -> None:
+        self.current = live
+        live.run.state = "starting"
+        self.prompt.expecting = True
+        self._host.spawn(self._tell_shell(live))
+
+    async def _tell_shell(self, live: Live) -> None:
+        host, run, pane = self._host, live.run, self.pane
+        stream = host.spool.get(pane.id)
+        run.typed = str(stream.cursor) if stream else None
+        command = run.command or ""
+        try:
+            (column, width), _ = await asyncio.gather(host.column(pane), host.began(live))
+            if live.cancelled:
+                return
+            entry = screen.entry(column, width, ECHO[self.kind], command)
+            host.integration.arm(pane.id, self.kind, run.nonce, command, entry, _history(command))
+            await host.keyboard.raw(pane, TRIGGERS[self.kind])
+        except (Fault, OSError) as problem:
+            self.prompt.expecting = False
+            if self.current is live:
+                self.current = None
+                live.run.state = "finished"
+                if not live.answered.done():
+                    live.answered.set_exception(problem)
+            raise
+        self._later(live, PATIENCE, lambda: self._silent(live))
+
+    def _take(self, notice: Notice, epoch: int) -> None:
+        live = self.current
+        if isinstance(notice, Began):
+            if live is not None and notice.nonce == live.run.nonce and not live.run.begin:
+                self._began(live, Cursor(epoch, notice.end))
+        elif isinstance(notice, Ended):
+            if live is not None and live.run.begin and notice.nonce == live.run.nonce:
+                by: EndedBy = "stopped" if is_stop(notice.status) else "exit_code"
+                self._finish(live, by, notice.status, Cursor(epoch, notice.begin))
+        elif isinstance(notice, Prompted):
+            self._prompted(notice, epoch)
+        elif isinstance(notice, Ready):
+            self._returning = False
+            self._next()
+            for listener in tuple(self.at_prompt):
+                listener()
+        elif isinstance(notice, Drafted):
+            if live is not None and live.run.state == "starting":
+                self._refused(live, "draft")
+        elif isinstance(notice, Commanded):
+            pass  # the prompt's state is all that it says
+
+    def _began(self, live: Live, begin: Cursor) -> None:
+        live.let_go()
+        run = live.run
+        run.state, run.begin, run.command = "running", str(begin), None
+        run.started_at = rfc3339(self._host.clock.now())
+        self._host.spawn(self._host.running(live))
+        self._watch(live)
+
+    def _prompted(self, notice: Prompted, epoch: int) -> None:
+        live = self.current
+        if live is None or live.run.way == "typed" or live.run.nonce != notice.nonce:
+            return
+        if live.run.begin is None:  # its begin was in a hole
+            live.run.begin = live.run.typed
+        end = Cursor(epoch, notice.begin)
+        self._finish(live, aborted_by(notice.status), notice.status, end)
+
+    def _refused(self, live: Live, reason: str) -> None:
+        """The shell has not begun it: whoever can wait waits on, others are told why."""
+        live.let_go()
+        if live is self.current:
+            self.current = None
+            self._host.integration.disarm(self.pane.id)
+        if live.waits_for_turn:
+            live.run.state = "queued"
+            self.queue.appendleft(live)
+            return
+        live.run.state = "finished"
+        if not live.answered.done():
+            live.answered.set_exception(PaneBusy(pane=self.pane.id, reason=reason))
+        self._finish(live, "cancelled", None, None)
+
+    def _give_up(self, live: Live, reason: str) -> None:
+        """The prompt that was about to come has not come."""
+        if live in self.queue:
+            self.queue.remove(live)
+            self._refused(live, reason)
+
+    def _silent(self, live: Live) -> None:
+        if live is self.current and live.run.state == "starting":
+            self.prompt.expecting = False
+            self._refused(live, "silent")
+
+    def _finish(self, live: Live, by: EndedBy, status: int | None, end: Cursor | None) -> None:
+        live.let_go()
+        run = live.run
+        if run.ended_by is not None:
+            return
+        if live is self.current:
+            self.current = None
+            self.evidence = None
+            self._returning = self.prompt.state == "busy"
+        self._host.integration.clear(self.pane.id, run.nonce)
+        if run.begin is not None and end is None:
+            stream = self._host.spool.get(self.pane.id)
+            end = stream.cursor if stream else None
+        now = self._host.clock.now()
+        run.state, run.exit_code, run.command = "finished", status, None
+        run.ended_by = "timeout" if live.timed_out else by
+        run.end = str(end) if end else None
+        run.ended_at = rfc3339(now)
+        if run.started_at is not None:
+            run.duration = seconds_between(run.started_at, run.ended_at)
+        self._host.spawn(self._host.finished(live))
+
+    def _next(self) -> None:
+        if self.current is None and self.queue and self.prompt.state == "idle":
+            live = self.queue.popleft()
+            live.let_go()
+            self._begin(live)
+
+    # Other evidence, and time
+
+    def _watch(self, live: Live) -> None:
+        """Look for what the caller takes as an end, and at the clock."""
+        run, wanted = live.run, live.run.wanted
+        if run.begin is not None and (wanted.until or wanted.idle or wanted.sentinel):
+            begin = Cursor.parse(run.begin)
+            assert begin is not None
+            self.evidence = Evidence(run, begin, self._host.clock, self._found)
+            self._host.spawn(self._idle(live, self.evidence))
+        if wanted.timeout is not None:
+            self._later(live, wanted.timeout, lambda: self._late(live))
+
+    def _found(self, by: EndedBy, status: int | None, end: Cursor) -> None:
+        live = self.current
+        if live is not None:
+            self._finish(live, by, status, end)
+
+    async def _idle(self, live: Live, evidence: Evidence) -> None:
+        while self.evidence is evidence and (left := evidence.quiet_in()) is not None:
+            if left <= 0:
+                stream = self._host.spool.get(self.pane.id)
+                if stream is not None:
+                    self._found("idle", None, stream.cursor)
+                return
+            await self._host.clock.sleep(left)
+
+    def _late(self, live: Live) -> None:
+        if live.run.ended_by is None:
+            self._host.spawn(self._time_out(live))
+
+    async def _time_out(self, live: Live) -> None:
+        then = live.run.wanted.on_timeout
+        await self._host.timed_out(live, then)
+        if then == "leave":
+            live.run.left = True
+            live.answer("timeout")
+            return
+        live.timed_out = True
+        numbers = _INTERRUPT if then == "interrupt" else _KILL
+        for number in numbers:
+            if live.run.ended_by is not None:
+                break
+            self._host.keyboard.signal(self.pane, number, spare_shell=number != signal.SIGINT)
+            try:
+                async with asyncio.timeout(ESCALATE):
+                    await live.done.wait()
+            except TimeoutError:
+                continue
+        live.answer("timeout")
+
+    def _later(self, live: Live, seconds: float, act: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        live.timers.append(loop.call_later(seconds, act))
+
+    def _fresh_prompt(self) -> Prompt:
+        host = self._host
+        return Prompt(host.integration.key(self.pane.id), self.kind, host.clock.monotonic())
+
+    def _who(self) -> dict[str, Any]:
+        return {"exec": self.current.run.id} if self.current else {}
+
+
+def new_nonce() -> str:
+    """Return what the marks of one run carry, and of no other."""
+    return secrets.token_hex(8)
+
+
+def _history(command: str) -> str:
+    return command.rstrip("\n")
