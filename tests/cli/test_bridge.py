@@ -33,6 +33,7 @@ ANSWERS: dict[str, Any] = {
     "daemon.reconcile": {"changes": []},
 }
 IN_DEV = {"session": "dev", "pane": "build"}
+IN_DEV_RUN = {"session": "dev", "pane": "build", "command": "ls"}
 SEARCH = {"pane": "dev/build", "pattern": "o|k"}
 
 
@@ -87,14 +88,14 @@ SEARCH = {"pane": "dev/build", "pattern": "o|k"}
         (
             "pane-exec dev build ls",
             [
-                ("pane.exec", {"pane": "dev/build", "command": "ls", "wait": False}),
+                ("pane.exec", IN_DEV_RUN | {"wait": False}),
                 ("exec.wait", {"exec": "e1", "timeout": 86400}),
             ],
         ),
         (
             "pane-exec-timeout dev build 4 ls",
             [
-                ("pane.exec", {"pane": "dev/build", "timeout": 4, "command": "ls", "wait": False}),
+                ("pane.exec", IN_DEV_RUN | {"timeout": 4, "wait": False}),
                 ("exec.wait", {"exec": "e1", "timeout": 19}),
             ],
         ),
