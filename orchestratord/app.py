@@ -37,6 +37,8 @@ from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, Da
 from orchestratord.features.system.model import Reloaded
 from orchestratord.features.system.receipts import Ids
 from orchestratord.features.system.service import System
+from orchestratord.features.watch.feed import Feeds
+from orchestratord.features.watch.waits import Waits
 from orchestratord.rpc.method import Table
 from orchestratord.rpc.notify import Supervisor
 from orchestratord.rpc.policy import Limits
@@ -256,6 +258,7 @@ class Daemon:
         system = System(self._configuration, store, link, self._clock)
         panes = Panes(store, link, mirror, spool, self._clock, environment)
         decisions = Decisions(store, panes.registry, self._clock)
+        waits = Waits(panes, Feeds(spool), store, self._bus, self._clock)
         system.shut_down = self.ask_to_stop
         system.reload = self.reload
         system.reconcile = panes.reconcile
@@ -267,7 +270,7 @@ class Daemon:
         shells = Shells(
             panes, store, self._bus, self._clock, settings.state_dir / "shell", environment
         )
-        return [system, panes, decisions, shells]
+        return [system, panes, decisions, shells, waits]
 
     def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:
         assert self._system is not None

@@ -128,6 +128,8 @@ def type_word(schema: Schema) -> str:
         return "string"
     if kind == "array" and (item := type_word(schema.get("items", {}))) in _SCALARS:
         return f"array:{item}"
+    if {option.get("type") for option in schema.get("anyOf", ())} == {"string", "object"}:
+        return "string"  # the short spelling
     values = schema.get("additionalProperties")
     if kind == "object" and isinstance(values, dict) and values.get("type") == "string":
         return "map"

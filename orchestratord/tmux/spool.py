@@ -18,6 +18,7 @@ import os
 import re
 import secrets
 import shlex
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from orchestratord.clock import Clock
 from orchestratord.log import Log
 from orchestratord.tmux.command import Word, quote_timed_format
 from orchestratord.tmux.inotify import CLOSE_WRITE, DELETE, MOVED_FROM, Inotify
-from orchestratord.tmux.stream import CHUNK, CREDIT, Cursor, Listener, Slice, Stream, Tap
+from orchestratord.tmux.stream import CHUNK, CREDIT, PIECE, Cursor, Listener, Slice, Stream, Tap
 
 log = Log("tmux.spool")
 
@@ -34,6 +35,12 @@ _NAME = re.compile(r"(p[1-9][0-9]*)\.([1-9][0-9]*)\.([1-9][0-9]*)\Z", re.ASCII)
 
 SETTLE = 2.0
 """Seconds after which the last output of a dead pane is taken to be complete."""
+
+TURN = 0.004
+"""Seconds that listeners have before everything else that the daemon does has its turn."""
+
+_LAST_PIECES = (1 << 20) // PIECE
+"""Pieces of an epoch that a listener still hears when the next one begins; more is a gap."""
 
 
 class Spool:
@@ -51,7 +58,8 @@ class Spool:
         self.on_noted: Callable[[str, int, int], None] = lambda *_: None
         self._clock = clock
         self._streams: dict[str, Stream] = {}
-        self._behind: set[str] = set()
+        self._behind: dict[str, None] = {}
+        self._pumping = False
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._inotify: Inotify | None = None
 
@@ -88,7 +96,9 @@ class Spool:
         old = self._streams.get(pane)
         if old is not None:
             old.look()
-            old.pump()
+            for _ in range(_LAST_PIECES):
+                if not old.pump():
+                    break
             old.release()
         stream = Stream(self.directory, pane, epoch, self._clock, old.taps if old else [])
         self._streams[pane] = stream
@@ -113,13 +123,21 @@ class Spool:
         """Return a pane's stream."""
         return self._streams.get(pane)
 
-    def listen(self, pane: str, listener: Listener, at: Cursor) -> Callable[[], None]:
+    def listen(
+        self,
+        pane: str,
+        listener: Listener,
+        at: Cursor,
+        ended: Callable[[], None] = lambda: None,
+    ) -> Callable[[], None]:
         """Call the listener with everything from the cursor on, in order and in turns.
 
-        The returned function ends it.
+        ``ended`` is called when the pane has ended and the listener has heard
+        everything; a pane that is respawned then goes on in a new epoch. Neither is
+        called before this returns. The returned function ends it.
         """
         stream = self._streams[pane]
-        tap = Tap(listener, at)
+        tap = Tap(listener, at, ended)
         stream.taps.append(tap)
         self._turn(stream)
         taps = stream.taps
@@ -154,6 +172,7 @@ class Spool:
         if stream is not None:
             stream.finished = True
             self._tell_followers(pane)
+            self._turn(stream)
 
     def _tell_followers(self, pane: str) -> None:
         for grown in self._followers.get(pane, ()):
@@ -214,6 +233,8 @@ class Spool:
         """Delete a pane's files."""
         stream = self._streams.pop(pane, None)
         if stream is not None:
+            stream.finished = True
+            stream.pump()
             stream.release()
         self._tell_followers(pane)
         self._followers.pop(pane, None)
@@ -281,15 +302,26 @@ class Spool:
             self._turn(stream)
 
     def _turn(self, stream: Stream) -> None:
-        """Let a pane's listeners read; what is left waits until other panes had their turn."""
-        if stream.pump() and stream.pane not in self._behind:
-            self._behind.add(stream.pane)
-            asyncio.get_running_loop().call_soon(self._next_turn, stream.pane)
+        """Let a pane's listeners read soon, when the panes before it had their turn."""
+        if stream.taps and stream.pane not in self._behind:
+            self._behind[stream.pane] = None
+            if not self._pumping:
+                self._pumping = True
+                asyncio.get_running_loop().call_soon(self._pump)
 
-    def _next_turn(self, pane: str) -> None:
-        self._behind.discard(pane)
-        if (stream := self._streams.get(pane)) is not None:
-            self._turn(stream)
+    def _pump(self) -> None:
+        """Give panes their turns, one piece each, until the time is up."""
+        until = time.monotonic() + TURN
+        try:
+            while self._behind and time.monotonic() < until:
+                pane = next(iter(self._behind))
+                del self._behind[pane]
+                if (stream := self._streams.get(pane)) is not None and stream.pump():
+                    self._behind[pane] = None
+        finally:  # a listener with a defect stops nobody else
+            self._pumping = bool(self._behind)
+            if self._pumping:
+                asyncio.get_running_loop().call_soon(self._pump)
 
 
 async def _write(tty: str, data: bytes) -> None:

@@ -1,0 +1,1 @@
+"""Patterns over live output: waits, and watches that act."""

@@ -1,0 +1,103 @@
+"""A pane's output as lines, and where in the stream each of them ended. Pure."""
+
+from __future__ import annotations
+
+import copy
+
+from orchestratord.features.panes.text import Plain
+from orchestratord.tmux.stream import Cursor, Slice
+
+CONTEXT = 4 << 10
+"""Bytes before a cursor that are looked at for the begin of the line that it stands in."""
+
+
+class Lines:
+    """What a piece of output completed, and the line that it left unfinished.
+
+    ``text`` are the complete lines, as UTF-8, without the newline of the last;
+    there are ``count``. ``gap`` says that output between the piece before and this
+    one is gone, and with it the begin of the first line.
+    """
+
+    def __init__(
+        self, text: str, pending: str, part: Slice, before: Plain | None, *, final: bool = False
+    ) -> None:
+        self.count = text.count("\n")
+        self.text = text[:-1].encode() if text else b""
+        self.pending = pending
+        self.gap = part.gap
+        self.final = final
+        self._part = part
+        self._before = before
+        self._split: list[str] | None = None
+        self._ends: list[int] | None = None
+
+    def line(self, number: int) -> str:
+        """Return a complete line."""
+        if self._split is None:
+            self._split = self.text.decode().split("\n")
+        return self._split[number]
+
+    @property
+    def end(self) -> Cursor:
+        """Behind the piece."""
+        return self._part.next
+
+    def cursor(self, number: int) -> Cursor:
+        """Return the place behind a complete line."""
+        if self._ends is None:
+            self._ends = self._find_ends()
+        if number >= len(self._ends):
+            return self.end
+        begin = self._part.next.offset - len(self._part.data)
+        return Cursor(self._part.next.epoch, begin + self._ends[number])
+
+    def _find_ends(self) -> list[int]:
+        data = self._part.data
+        ends: list[int] = []
+        at = 0
+        while at := data.find(b"\n", at) + 1:
+            ends.append(at)
+        if len(ends) == self.count or self._before is None:
+            return ends
+        again, ends = self._before, []
+        self._before = None
+        at = 0
+        for piece in data.splitlines(keepends=True):
+            at += len(piece)
+            ends += [at] * again.feed(piece).count("\n")
+        return ends
+
+
+class Reader:
+    """Turns a stream of pieces into lines. ``at`` is where it stands."""
+
+    def __init__(self, columns: int, at: Cursor) -> None:
+        self.at = at
+        self._columns = columns
+        self._plain = Plain(columns)
+
+    @property
+    def pending(self) -> str:
+        """The line that has not ended, as it stands."""
+        return self._plain.pending
+
+    def prime(self, before: bytes) -> None:
+        """Take what stands before the cursor, so that its line is there from the begin."""
+        self._plain.feed(before[before.rfind(b"\n") + 1 :])
+
+    def feed(self, part: Slice) -> Lines:
+        """Return what the next piece completes."""
+        if part.gap:
+            self._plain = Plain(self._columns)
+        # only an escape sequence can end a line, so that its ends must be found by another look
+        before = copy.deepcopy(self._plain) if b"\x1b" in part.data else None
+        self.at = part.next
+        text = self._plain.feed(part.data)
+        return Lines(text, self._plain.pending, part, before)
+
+    def finish(self) -> Lines:
+        """Return the unfinished line as a complete one: the output has ended."""
+        rest = self._plain.finish()
+        self._plain = Plain(self._columns)
+        return Lines(f"{rest}\n" if rest else "", "", Slice(b"", self.at, False), None, final=True)
