@@ -270,6 +270,7 @@ class Daemon:
         shells = Shells(
             panes, store, self._bus, self._clock, settings.state_dir / "shell", environment
         )
+        waits.prompts = shells.at_prompt
         return [system, panes, decisions, shells, waits]
 
     def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:

@@ -256,6 +256,13 @@ async def test_a_wait_ends_in_time_while_tmux_is_stopped_or_dead(
     assert (await wait)["outcome"] in ("gone", "exited")
 
 
+async def test_the_prompt_of_a_shell_is_waited_for(daemon: Daemon) -> None:
+    await session(daemon)
+    made = await daemon.call("pane.create", session="dev", place="window", shell="bash")
+    got = await daemon.call("pane.wait", pane=made["id"], prompt=True, timeout=PATIENCE)
+    assert (got["outcome"], got["condition"]) == ("matched", "prompt")
+
+
 async def test_a_respawn_ends_a_wait_for_what_ran_before(daemon: Daemon) -> None:
     await session(daemon)
     made = await pane(daemon)

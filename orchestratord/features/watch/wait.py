@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 
 from orchestratord.clock import Clock
+from orchestratord.errors import FailedPrecondition
 from orchestratord.features.panes.model import Exit
 from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.watch.fault import NoPrompt
 from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.lines import Lines
 from orchestratord.features.watch.lookout import Lookout, Occurrence
@@ -30,7 +32,7 @@ GROUPS = 50
 Prompts = Callable[[str, Callable[[], None]], Callable[[], None]]
 """Calls a function each time a pane's shell is at its prompt, at once if it is now.
 
-The returned function stops that. Raises a fault where that cannot be known.
+The returned function stops that. Raises ``FailedPrecondition`` where that cannot be known.
 """
 
 
@@ -56,7 +58,7 @@ class PaneWait:
         self._undo = ExitStack()
 
     def start(self, since: Cursor | None, prompts: Prompts) -> None:
-        """Begin to look. Raises what ``prompts`` raises, and then does nothing."""
+        """Begin to look. Raises ``NoPrompt`` if that was asked for and cannot be known."""
         conditions = self._conditions
         self._undo.callback(self._feeds.join(self.pane, self, since))
         if conditions.idle is not None:
@@ -65,9 +67,9 @@ class PaneWait:
         if conditions.prompt:
             try:
                 self._undo.callback(prompts(self.pane.id, self._at_prompt))
-            except BaseException:
+            except FailedPrecondition:
                 self.stop()
-                raise
+                raise NoPrompt(pane=self.pane.id) from None
 
     def stop(self) -> None:
         """Look no longer."""
