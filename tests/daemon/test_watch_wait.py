@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import signal
 from typing import Any
 
@@ -29,7 +31,7 @@ def waiting(daemon: Daemon, **params: Any) -> asyncio.Task[dict[str, Any]]:
 
 async def gated(daemon: Daemon, place: Place, script: str, **params: Any) -> tuple[Any, Any]:
     """Create a pane whose script begins when its gate is opened."""
-    gate = place.directory / f"gate{len(list(place.directory.glob('gate*')))}"
+    gate = place.directory / f"gate.{secrets.token_hex(4)}"
     made = await shell(daemon, f"until [ -e {gate} ]; do sleep 0.02; done; {script}", **params)
     return made, gate
 
@@ -246,13 +248,12 @@ async def test_a_wait_ends_in_time_while_tmux_is_stopped_or_dead(
     await session(daemon)
     made = await pane(daemon)
     server = (await daemon.connected())["tmux"]["pid"]
-    os_kill = __import__("os").kill
-    os_kill(server, signal.SIGSTOP)
+    os.kill(server, signal.SIGSTOP)
     got = await daemon.call("pane.wait", pane=made["id"], patterns=["x"], timeout=0.5)
     assert got["outcome"] == "timed_out"
     wait = waiting(daemon, pane=made["id"], patterns=["x"])
     await begun(daemon)
-    os_kill(server, signal.SIGKILL)
+    os.kill(server, signal.SIGKILL)
     assert (await wait)["outcome"] in ("gone", "exited")
 
 

@@ -215,7 +215,7 @@ class Waits:
     # Inside
 
     def _check_limits(self, owner: str, conditions: Conditions) -> None:
-        mine = [wait for wait in self._running if wait.owner == owner]
+        mine = [w for w in self._running if w.owner == owner and w.result is None]
         count = sum(wait.conditions.expressions for wait in mine) + conditions.expressions
         count += self.patterns_of(owner)
         if count > PATTERNS:
