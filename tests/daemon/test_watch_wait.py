@@ -60,7 +60,7 @@ async def test_what_was_there_before_does_not_match_but_a_cursor_reaches_it(
     asked = {"pane": made["id"], "patterns": ["ready"]}
     got = await daemon.call("pane.wait", **asked, timeout=0.2)
     assert (got["outcome"], got["pane"], got["condition"]) == ("timed_out", made["id"], None)
-    got = await daemon.call("pane.wait", **asked, timeout=PATIENCE, since=made["cursor"])
+    got = await daemon.call("pane.wait", **asked, timeout=PATIENCE, since="1.0")
     assert (got["outcome"], got["match"]) == ("matched", "ready")
     got = await daemon.call("pane.wait", **asked, timeout=0.2, since=got["cursor"])
     assert got["outcome"] == "timed_out"
