@@ -268,7 +268,7 @@ class Daemon:
         system.pane_id = lambda ref: panes.registry.pane(ref).id
         self._system, self._panes = system, panes
         shells = Shells(
-            panes, store, self._bus, self._clock, settings.state_dir / "shell", environment
+            panes, store, self._bus, self._clock, settings.tmux_socket.parent / "shell", environment
         )
         waits.prompts = shells.at_prompt
         return [system, panes, decisions, shells, waits]

@@ -161,25 +161,20 @@ class Integration:
         """
         place = self._directory / pane
         quoted = fish_quote if kind == "fish" else sh_quote
-        source = "source" if kind == "fish" else "."
-        file = place / f"do.{nonce}"
-        _write(file, command if command.endswith("\n") else command + "\n")
-        status = "$status" if kind == "fish" else "$?"
-        _replace(
+        source, status = ("source", "$status") if kind == "fish" else (".", "$?")
+        _write(place / "do", command if command.endswith("\n") else command + "\n")
+        _write(
             place / "run",
             f"__orch_begin {nonce} {quoted(entry)} {quoted(screen)}\n"
-            f"{source} {quoted(str(file))}\n"
+            f'{source} "$__orch_do"\n'
             f"__orch_end {status}\n",
         )
 
     def disarm(self, pane: str) -> None:
-        """Make a trigger that comes late do nothing."""
+        """Make a trigger that comes late do nothing, and forget the command."""
         with contextlib.suppress(FileNotFoundError):  # the pane ended meanwhile
-            _replace(self._directory / pane / "run", ":\n")
-
-    def clear(self, pane: str, nonce: str) -> None:
-        """Delete the command of that nonce, which the shell has read."""
-        (self._directory / pane / f"do.{nonce}").unlink(missing_ok=True)
+            _write(self._directory / pane / "run", ":\n")
+            _write(self._directory / pane / "do", "")
 
     def forget(self, pane: str) -> None:
         """Delete a pane's directory."""
@@ -193,12 +188,7 @@ class Integration:
 
 
 def _write(file: Path, text: str) -> None:
+    """Write a file in place: it is read only after a trigger, which is typed afterwards."""
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as out:
         out.write(text.encode())
-
-
-def _replace(file: Path, text: str) -> None:
-    temporary = file.with_name(f"{file.name}.new")
-    _write(temporary, text)
-    temporary.replace(file)

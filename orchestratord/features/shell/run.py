@@ -91,6 +91,7 @@ class Live:
         self.answered: asyncio.Future[EndedBy] = asyncio.get_running_loop().create_future()
         self.done = asyncio.Event()
         self.size = len(run.command.encode()) if run.command else 0
+        self.untold = run.started_at is None
         self.waits_for_turn = False
         self.timed_out = False
         self.cancelled = False

@@ -259,9 +259,10 @@ class Shells:
         await self._store.commit([live.run.statement()], sync=False)
 
     async def running(self, live: Live) -> None:
-        """Store that the shell has begun a run, and tell it."""
-        fact = ExecStarted(**self._about(live), exec=live.run.id, size=live.size)
-        await self._store.record([live.run.statement()], [fact])
+        """Store that the shell has begun a run, and tell it, unless it has ended already."""
+        if live.untold:
+            live.untold = False
+            await self._store.record([live.run.statement()], [self._started(live)])
 
     async def timed_out(self, live: Live, then: str) -> None:
         """Tell that a run takes longer than was wanted."""
@@ -269,9 +270,16 @@ class Shells:
         await self._store.record([], [fact])
 
     async def finished(self, live: Live) -> None:
-        """Store how a run ended, tell it, then answer."""
+        """Store how a run ended, and tell it.
+
+        Nobody waits for that with the answer: if we die before, the next daemon finds the
+        same end in the pane's output.
+        """
         run = live.run
         facts: list[Fact] = []
+        if live.untold and run.started_at is not None:
+            live.untold = False
+            facts.append(self._started(live))
         if run.ended_by is not None:
             facts.append(
                 ExecFinished(
@@ -279,12 +287,7 @@ class Shells:
                     exit_code=run.exit_code, duration=run.duration or 0.0,
                 )
             )  # fmt: skip
-        try:
-            await self._store.record([run.statement(), *self._forget_oldest()], facts)
-        finally:
-            live.done.set()
-            if run.ended_by is not None:
-                live.answer(run.ended_by)
+        await self._store.record([run.statement(), *self._forget_oldest()], facts)
 
     async def column(self, pane: PaneRecord) -> tuple[int, int]:
         """Return where the cursor stands, and how wide the pane is."""
@@ -362,6 +365,8 @@ class Shells:
         pane = self.panes.registry.panes.get(run.pane)
         run.exit_code = pane.exit.status if pane and pane.exit else None
         run.ended_at = rfc3339(self.clock.now())
+        live.done.set()
+        live.answer("pane_exit")
         self.spawn(self.finished(live))
 
     def _lost(self, pane: PaneRecord, shell: Shell | None) -> str | None:
@@ -408,6 +413,9 @@ class Shells:
     def _about(self, live: Live) -> dict[str, Any]:
         pane = self.panes.registry.panes.get(live.run.pane)
         return {"session": pane.session if pane else None, "pane": live.run.pane}
+
+    def _started(self, live: Live) -> Fact:
+        return ExecStarted(**self._about(live), exec=live.run.id, size=live.size)
 
     def _forget_oldest(self) -> list[Statement]:
         ended = [live for live in self._lives.values() if live.run.state == "finished"]

@@ -34,6 +34,7 @@ from orchestratord.features.shell.prompt import (
     Ready,
 )
 from orchestratord.features.shell.run import Live, aborted_by, is_stop, seconds_between
+from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.spool import Spool
 from orchestratord.tmux.stream import Cursor, Slice
 
@@ -78,6 +79,7 @@ class Shell:
         self.current: Live | None = None
         self.queue: deque[Live] = deque()
         self._returning = False
+        self._column: asyncio.Future[tuple[int, int]] | None = None
         self.at_prompt: list[Callable[[], None]] = []
         self.evidence: Evidence | None = None
         self._host = host
@@ -177,15 +179,19 @@ class Shell:
 
     async def _tell_shell(self, live: Live) -> None:
         host, run, pane = self._host, live.run, self.pane
+        where, self._column = self._column, None
         stream = host.spool.get(pane.id)
         run.typed = str(stream.cursor) if stream else None
         command = run.command or ""
         try:
-            (column, width), _ = await asyncio.gather(host.column(pane), host.began(live))
-            if live.cancelled:
-                return
+            intent = asyncio.ensure_future(host.began(live))
+            column, width = await (where or host.column(pane))
             entry = screen.entry(column, width, ECHO[self.kind], command)
             host.integration.arm(pane.id, self.kind, run.nonce, command, entry, _history(command))
+            await intent
+            if live.cancelled:
+                host.integration.disarm(pane.id)
+                return
             await host.keyboard.raw(pane, TRIGGERS[self.kind])
         except (Fault, OSError) as problem:
             self.prompt.expecting = False
@@ -211,6 +217,7 @@ class Shell:
         elif isinstance(notice, Ready):
             self._returning = False
             self._next()
+            self._look_at_cursor()
             for listener in tuple(self.at_prompt):
                 listener()
         elif isinstance(notice, Drafted):
@@ -271,7 +278,6 @@ class Shell:
             self.current = None
             self.evidence = None
             self._returning = self.prompt.state == "busy"
-        self._host.integration.clear(self.pane.id, run.nonce)
         if run.begin is not None and end is None:
             stream = self._host.spool.get(self.pane.id)
             end = stream.cursor if stream else None
@@ -282,7 +288,22 @@ class Shell:
         run.ended_at = rfc3339(now)
         if run.started_at is not None:
             run.duration = seconds_between(run.started_at, run.ended_at)
+        live.done.set()
+        if run.ended_by is not None:
+            live.answer(run.ended_by)
         self._host.spawn(self._host.finished(live))
+
+    def _look_at_cursor(self) -> None:
+        """Ask where the prompt has ended, before anybody needs to know."""
+
+        async def ask() -> tuple[int, int]:
+            try:
+                return await self._host.column(self.pane)
+            except (Fault, TmuxGone):
+                return 0, self.pane.width  # the screen is less pretty, nothing else
+
+        if self.current is None:
+            self._column = asyncio.ensure_future(ask())
 
     def _next(self) -> None:
         if self.current is None and self.queue and self.prompt.state == "idle":

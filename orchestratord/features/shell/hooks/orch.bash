@@ -37,8 +37,10 @@ __orch_enter() {
   return 0
 }
 
-# NONCE, the command as history keeps it, what makes the screen look as if it had been typed.
+# Given NONCE, the command as history keeps it, what makes the screen look as if it had been typed.
+# A trigger that is typed twice executes nothing the second time.
 __orch_begin() {
+  if [[ $1 == "$__orch_nonce" ]]; then __orch_do=/dev/null; else __orch_do=${__orch%/*}/do; fi
   __orch_nonce=$1
   [[ -z $__orch_history ]] || builtin history -s -- "$2"
   builtin printf '%b%s;S;%s\a' "$3" "$__orch_mark" "$1"

@@ -37,6 +37,8 @@ function __orch_enter
 end
 
 function __orch_begin
+    set -g __orch_do (string replace -r 'run$' do $__orch)
+    test $argv[1] = $__orch_nonce; and set -g __orch_do /dev/null
     set -g __orch_nonce $argv[1]
     builtin history append -- $argv[2] 2>/dev/null
     printf '%b%s;S;%s\a' $argv[3] $__orch_mark $argv[1]

@@ -7,7 +7,9 @@ __orch_bel=$(printf '\007')
 PS1="$__orch_mark;P;\$((__orch_count=__orch_count+1));\$?;\$__orch_nonce$__orch_bel${PS1-\$ }$__orch_mark;B$__orch_bel"
 
 __orch_begin() {
-  __orch_status=$? __orch_nonce=$1
+  __orch_status=$?
+  if [ "$1" = "$__orch_nonce" ]; then __orch_do=/dev/null; else __orch_do=${__orch%/*}/do; fi
+  __orch_nonce=$1
   printf '%b%s;S;%s\007' "$3" "$__orch_mark" "$1"
   case $- in *e*) ;; *) return "$__orch_status" ;; esac
 }

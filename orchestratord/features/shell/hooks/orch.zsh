@@ -1,7 +1,7 @@
 # Shell integration for zsh 5.0 and newer, sourced by .zlogin after the user's own files.
 # See orch.bash for the marks and the names.
 
-typeset -g __orch_count=0 __orch_nonce=0 __orch_status=0 __orch_dir=
+typeset -g __orch_count=0 __orch_nonce=0 __orch_status=0 __orch_dir= __orch_do=
 typeset -g __orch_mark=$'\e]7717;'$__orch_key
 typeset -g __orch_b='%{'$__orch_mark$';B\a\e]133;B\a%}'
 
@@ -40,6 +40,7 @@ __orch_addhistory() {
 }
 
 __orch_begin() {
+  if [[ $1 == "$__orch_nonce" ]]; then __orch_do=/dev/null; else __orch_do=${__orch%/*}/do; fi
   __orch_nonce=$1
   builtin print -rs -- $2
   builtin printf '%b%s;S;%s\a' $3 $__orch_mark $1
