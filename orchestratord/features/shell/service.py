@@ -16,11 +16,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestratord.clock import Clock, rfc3339
 from orchestratord.errors import Fault, TmuxRefused
-from orchestratord.events import Bus, Event, Fact
+from orchestratord.events import Bus, Event
 from orchestratord.features.panes.fault import PaneExited
 from orchestratord.features.panes.keyboard import Keyboard, terminal
 from orchestratord.features.panes.model import ShellLook
@@ -30,19 +28,18 @@ from orchestratord.features.panes.service import Panes
 from orchestratord.features.panes.text import plain
 from orchestratord.features.shell import reading
 from orchestratord.features.shell.evidence import typed_text
-from orchestratord.features.shell.fact import ExecFinished, ExecStarted, ExecTimedOut
 from orchestratord.features.shell.fault import (
     BadCommand,
-    ExecNotFound,
     IntegrationLost,
     PaneBusy,
 )
 from orchestratord.features.shell.integration import Integration, kind_of
+from orchestratord.features.shell.ledger import Ledger
 from orchestratord.features.shell.model import Exec, ExecResult
-from orchestratord.features.shell.run import MAX_COMMAND, REMEMBERED, Live, Run, Wanted
-from orchestratord.features.shell.shell import Shell, new_nonce
+from orchestratord.features.shell.run import MAX_COMMAND, Live, Wanted
+from orchestratord.features.shell.shell import Shell
 from orchestratord.log import Log
-from orchestratord.store.db import Statement, Store
+from orchestratord.store.db import Store
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import command as tmux_command
 from orchestratord.tmux.command import quote, target
@@ -71,12 +68,12 @@ class Shells:
         self.integration: Integration = Integration(directory)
         self.keyboard: Keyboard = panes.keyboard
         self.spool: Spool = panes.spool
+        self.ledger = Ledger(store, panes.registry, clock)
         self._store = store
         self._bus = bus
         self._environment = environment
         self._shells: dict[str, Shell] = {}
         self._taps: dict[str, Callable[[], None]] = {}
-        self._lives: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unlisten: Callable[[], None] = lambda: None
         panes.creation.dress = self._dress
@@ -87,27 +84,20 @@ class Shells:
         self.integration.open()
         self.integration.clear_strangers(set(self.panes.registry.panes))
         self._unlisten = self._bus.listen(self._heard)
-        stored: list[Run] = []
-        for (text,) in await self._store.query("SELECT record FROM execs"):
-            run = msgspec.json.decode(text, type=Run)
-            stored.append(run)
-        for run in sorted(stored, key=lambda run: int(run.id[1:])):
-            self._lives[run.id] = live = Live(run)
-            if run.state == "finished":
-                live.done.set()
+        await self.ledger.load()
         for pane in self.panes.registry.live_panes():
             if pane.exit is None:
                 self._attach(pane)
-        for live in list(self._lives.values()):
-            if live.run.state != "finished" and live.run.pane not in self._shells:
-                self._orphaned(live)
+        for live in self.ledger.unfinished():
+            if live.run.pane not in self._shells:
+                self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
 
     async def stop(self) -> None:
         """Stop following; a later daemon goes on."""
         self._unlisten()
         for tap in self._taps.values():
             tap()
-        for live in self._lives.values():
+        for live in self.ledger.unfinished():
             live.let_go()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=0.4)
@@ -129,18 +119,14 @@ class Shells:
             compile_pattern(wanted.until)
         if pane.exit is not None:
             raise PaneExited(pane=pane.id)
-        run = Run(
-            id=f"e{self._store.next_id('exec')}", pane=pane.id, incarnation=pane.incarnation,
-            nonce=new_nonce(), created_at=rfc3339(self.clock.now()), wanted=wanted, owner=owner,
-            command=command,
-        )  # fmt: skip
-        live = Live(run)
+        live = self.ledger.make(pane.id, pane.incarnation, command, wanted, owner)
+        run = live.run
         live.waits_for_turn = queue
         shell = self._shells.get(pane.id)
         problem = self._lost(pane, shell)
         if problem is None and shell is not None:
             shell.submit(live, queue)
-            self._lives[run.id] = live
+            self.ledger.add(live)
             if run.state == "queued":
                 await self._store.commit([run.statement()])
             return live
@@ -177,21 +163,6 @@ class Shells:
         stream = self.spool.get(live.run.pane)
         return live.shown(str(stream.cursor) if stream and live.run.begin else None)
 
-    def live(self, exec_id: str) -> Live:
-        """Return a run by its id.
-
-        Raises:
-            ExecNotFound: There is none.
-        """
-        found = self._lives.get(exec_id)
-        if found is None:
-            raise ExecNotFound(exec=exec_id)
-        return found
-
-    def lives(self) -> list[Live]:
-        """Return every run that is known, oldest first."""
-        return list(self._lives.values())
-
     async def cancel(self, live: Live, number: int | None) -> None:
         """End a run; signal its program first unless no number is given."""
         if live.run.ended_by is not None:
@@ -201,7 +172,7 @@ class Shells:
             self.keyboard.signal(pane, number, spare_shell=number != signal.SIGINT)
         shell = self._shells.get(live.run.pane)
         if shell is None:
-            self._orphaned(live)
+            self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
         else:
             shell.cancel(live)
         await live.done.wait()
@@ -254,41 +225,6 @@ class Shells:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def began(self, live: Live) -> None:
-        """Store that a run is about to be typed."""
-        await self._store.commit([live.run.statement()], sync=False)
-
-    async def running(self, live: Live) -> None:
-        """Store that the shell has begun a run, and tell it, unless it has ended already."""
-        if live.untold:
-            live.untold = False
-            await self._store.record([live.run.statement()], [self._started(live)])
-
-    async def timed_out(self, live: Live, then: str) -> None:
-        """Tell that a run takes longer than was wanted."""
-        fact = ExecTimedOut(**self._about(live), exec=live.run.id, then=then)
-        await self._store.record([], [fact])
-
-    async def finished(self, live: Live) -> None:
-        """Store how a run ended, and tell it.
-
-        Nobody waits for that with the answer: if we die before, the next daemon finds the
-        same end in the pane's output.
-        """
-        run = live.run
-        facts: list[Fact] = []
-        if live.untold and run.started_at is not None:
-            live.untold = False
-            facts.append(self._started(live))
-        if run.ended_by is not None:
-            facts.append(
-                ExecFinished(
-                    **self._about(live), exec=run.id, ended_by=run.ended_by,
-                    exit_code=run.exit_code, duration=run.duration or 0.0,
-                )
-            )  # fmt: skip
-        await self._store.record([run.statement(), *self._forget_oldest()], facts)
-
     async def column(self, pane: PaneRecord) -> tuple[int, int]:
         """Return where the cursor stands, and how wide the pane is."""
         ask = tmux_command("display-message", "-p", "-t", target(pane.place.pane), "--", _WHERE)
@@ -315,17 +251,11 @@ class Shells:
             return
         shell = self._shells[pane.id] = Shell(self, pane, kind)
         at = Cursor(stream.epoch, max(stream.start, stream.end - TAIL))
-        for live in self._unfinished(pane.id):
+        for live in self.ledger.unfinished(pane.id):
             begun = Cursor.parse(live.run.begin or live.run.typed or "")
             at = min(at, begun) if begun is not None and begun.epoch == at.epoch else at
             shell.resume(live)
         self._taps[pane.id] = self.spool.listen(pane.id, shell.hear, at)
-
-    def _unfinished(self, pane_id: str) -> list[Live]:
-        return [
-            live for live in self._lives.values()
-            if live.run.pane == pane_id and live.run.state != "finished"
-        ]  # fmt: skip
 
     def _heard(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -358,17 +288,6 @@ class Shells:
             shell.over("pane_exit", status)
         self.integration.forget(pane_id)
 
-    def _orphaned(self, live: Live) -> None:
-        """End a run whose pane has ended, or lost its integration, while nobody looked."""
-        run = live.run
-        run.state, run.ended_by, run.command = "finished", "pane_exit", None
-        pane = self.panes.registry.panes.get(run.pane)
-        run.exit_code = pane.exit.status if pane and pane.exit else None
-        run.ended_at = rfc3339(self.clock.now())
-        live.done.set()
-        live.answer("pane_exit")
-        self.spawn(self.finished(live))
-
     def _lost(self, pane: PaneRecord, shell: Shell | None) -> str | None:
         """Say why the pane's prompts are not ours to see; None if they are."""
         if shell is None:
@@ -396,9 +315,9 @@ class Shells:
         text = typed_text(run, seen.command if seen else "")
         shell.follow(live, stream.cursor)
         run.started_at = rfc3339(self.clock.now())
-        self._lives[run.id] = live
+        self.ledger.add(live)
         try:
-            await self.running(live)
+            await self.ledger.running(live)
             await self.keyboard.text(pane, text, submit=True)
         except Fault:
             shell.cancel(live)
@@ -409,20 +328,6 @@ class Shells:
         if stream is not None and pane.id not in self._shells:
             self._shells[pane.id] = shell
             self._taps[pane.id] = self.spool.listen(pane.id, shell.hear, stream.cursor)
-
-    def _about(self, live: Live) -> dict[str, Any]:
-        pane = self.panes.registry.panes.get(live.run.pane)
-        return {"session": pane.session if pane else None, "pane": live.run.pane}
-
-    def _started(self, live: Live) -> Fact:
-        return ExecStarted(**self._about(live), exec=live.run.id, size=live.size)
-
-    def _forget_oldest(self) -> list[Statement]:
-        ended = [live for live in self._lives.values() if live.run.state == "finished"]
-        old = ended[: max(0, len(ended) - REMEMBERED)]
-        for live in old:
-            del self._lives[live.run.id]
-        return [live.run.forgotten() for live in old]
 
 
 def _check(command: str) -> None:

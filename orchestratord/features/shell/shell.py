@@ -53,8 +53,20 @@ _INTERRUPT = (signal.SIGINT,)
 _KILL = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
+class Recorder(Protocol):
+    """Who stores what becomes of a run, and tells it."""
+
+    async def began(self, live: Live) -> None: ...
+    async def running(self, live: Live) -> None: ...
+    async def timed_out(self, live: Live, then: str) -> None: ...
+    async def finished(self, live: Live) -> None: ...
+
+
 class Host(Protocol):
     """What a shell asks of its service."""
+
+    @property
+    def ledger(self) -> Recorder: ...
 
     integration: Integration
     keyboard: Keyboard
@@ -62,10 +74,6 @@ class Host(Protocol):
     clock: Clock
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None: ...
-    async def began(self, live: Live) -> None: ...
-    async def finished(self, live: Live) -> None: ...
-    async def running(self, live: Live) -> None: ...
-    async def timed_out(self, live: Live, then: str) -> None: ...
     async def column(self, pane: PaneRecord) -> tuple[int, int]: ...
 
 
@@ -184,7 +192,7 @@ class Shell:
         run.typed = str(stream.cursor) if stream else None
         command = run.command or ""
         try:
-            intent = asyncio.ensure_future(host.began(live))
+            intent = asyncio.ensure_future(host.ledger.began(live))
             column, width = await (where or host.column(pane))
             entry = screen.entry(column, width, ECHO[self.kind], command)
             host.integration.arm(pane.id, self.kind, run.nonce, command, entry, _history(command))
@@ -231,7 +239,7 @@ class Shell:
         run = live.run
         run.state, run.begin, run.command = "running", str(begin), None
         run.started_at = rfc3339(self._host.clock.now())
-        self._host.spawn(self._host.running(live))
+        self._host.spawn(self._host.ledger.running(live))
         self._watch(live)
 
     def _prompted(self, notice: Prompted, epoch: int) -> None:
@@ -291,7 +299,7 @@ class Shell:
         live.done.set()
         if run.ended_by is not None:
             live.answer(run.ended_by)
-        self._host.spawn(self._host.finished(live))
+        self._host.spawn(self._host.ledger.finished(live))
 
     def _look_at_cursor(self) -> None:
         """Ask where the prompt has ended, before anybody needs to know."""
@@ -344,7 +352,7 @@ class Shell:
 
     async def _time_out(self, live: Live) -> None:
         then = live.run.wanted.on_timeout
-        await self._host.timed_out(live, then)
+        await self._host.ledger.timed_out(live, then)
         if then == "leave":
             live.run.left = True
             live.answer("timeout")

@@ -139,7 +139,9 @@ class OneExec(Params, frozen=True, kw_only=True):
 @method("exec.get", errors=(ExecNotFound,), cli=Cli(forms=(("exec",),)))
 async def get(shells: Shells, params: OneExec) -> ExecResult:
     """Show an exec with its output so far."""
-    return await shells.result(shells.live(params.exec), raw=params.raw, limit=params.max_output)
+    return await shells.result(
+        shells.ledger.live(params.exec), raw=params.raw, limit=params.max_output
+    )
 
 
 class ListExecs(Params, frozen=True, kw_only=True):
@@ -155,7 +157,7 @@ def list_(shells: Shells, params: ListExecs) -> list[Exec]:
     pane = shells.panes.registry.pane(params.pane).id if params.pane else None
     return [
         shells.show(live)
-        for live in shells.lives()
+        for live in shells.ledger.lives()
         if pane in (None, live.run.pane) and params.state in (None, live.run.state)
     ]
 
@@ -169,7 +171,7 @@ class WaitExec(OneExec, frozen=True, kw_only=True):
 @method("exec.wait", errors=(ExecNotFound,), cli=Cli(forms=(("exec",), ("exec", "timeout"))))
 async def wait(shells: Shells, params: WaitExec) -> ExecResult:
     """Wait for an exec's end; after the timeout tell how far it is, ended_by timeout."""
-    live = shells.live(params.exec)
+    live = shells.ledger.live(params.exec)
     try:
         async with asyncio.timeout(params.timeout):
             await live.done.wait()
@@ -208,7 +210,7 @@ async def cancel(shells: Shells, params: CancelExec) -> Exec:
 
     One that has ended is returned as it is.
     """
-    live = shells.live(params.exec)
+    live = shells.ledger.live(params.exec)
     number = None if params.signal == "none" else signal_number(params.signal)
     await shells.panes.act(shells.cancel(live, number))
     return shells.show(live)
