@@ -117,6 +117,38 @@ PROGRAMS: "dict[str, Entry]" = {
         (("format", "string", False,
           '{"enum":["anthropic","openai","mcp"],"default":"anthropic"}'),),
         (), "", None),
+    "advisor": (
+        "advisor.program:main", "Have open decisions answered, by Claude or by a person here.",
+        "With a key Claude is asked, through the Anthropic API: it is sent the question, the "
+        "options, the default and the context of each decision, nothing else. Without a key the "
+        "decisions are shown, and answered at this terminal.",
+        ((),),
+        (("session", "string", False, '{"description":"Only decisions about this session."}'),
+         ("label", "string", False,
+          '{"description":"Only decisions with this label: KEY or KEY=VALUE."}'),
+         ("key_file", "string", False,
+          '{"description":"A file with the key; ANTHROPIC_API_KEY if absent."}'),
+         ("base_url", "string", False,
+          '{"description":"Where the API is; ANTHROPIC_BASE_URL or Anthropic\'s if absent."}'),
+         ("model", "string", False,
+          '{"description":"The model that is asked.","default":"claude-sonnet-5-5"}'),
+         ("max_tokens", "integer", False,
+          '{"description":"Tokens of one answer at most, thinking included.","default":4096}'),
+         ("effort", "string", False,
+          '{"description":"How much the model thinks, for those that know it: low to max."}'),
+         ("budget", "integer", False,
+          '{"description":"Tokens in all, input and output; then nothing more is answered."}'),
+         ("timeout", "number", False,
+          '{"description":"Seconds for one answer, retries included.","default":60}'),
+         ("structure", "string", False,
+          '{"description":"How the model is held to the options: by the schema of its answer, or '
+          'by a forced tool, which models since 5.5 refuse.","enum":["schema","tool"],'
+          '"default":"schema"}'),
+         ("dry_run", "boolean", False,
+          '{"description":"Say what would be answered, and answer nothing.","default":false}'),
+         ("once", "boolean", False,
+          '{"description":"End when what is open now is done; exit 1 if any of it was left."}')),
+        (), "", None),
     "demo": (
         "demo:main", "Run the demonstration on a throw-away daemon.",
         "", ((),),
