@@ -95,8 +95,8 @@ def method(
     """Make a function a method of the table.
 
     ``mutates`` lets callers send an ``idempotency_key``. ``deadline`` is in
-    seconds; a params field called ``timeout`` overrides it for one call, and
-    None means that the method ends by itself (streams).
+    seconds; a params field called ``timeout`` overrides it for one call. None
+    means that the method ends by itself (streams, and what answers after its timeout).
     """
     if not METHOD_NAME.match(name):
         raise ValueError(f"a method is called noun.verb, not {name!r}")

@@ -86,7 +86,12 @@ class Bound:
         self._service = service
 
     def seconds(self, params: msgspec.Struct) -> float | None:
-        """Return the time the call may take: its own ``timeout`` and a second, or the method's."""
+        """Return the time the call may take: its own ``timeout`` and a second, or the method's.
+
+        None for a method that ends by itself.
+        """
+        if self.entry.deadline is None:
+            return None
         timeout = getattr(params, "timeout", None)
         return self.entry.deadline if timeout is None else timeout + 1.0
 

@@ -24,6 +24,7 @@ class Evidence:
 
     def __init__(self, run: Run, begin: Cursor, clock: Clock, found: Found) -> None:
         wanted = run.wanted
+        self._run = run
         self._begin = begin
         self._clock = clock
         self._found = found
@@ -54,8 +55,15 @@ class Evidence:
         if part.next.epoch == self._begin.epoch and before < self._begin.offset:
             data = data[self._begin.offset - before :]
         self._last = self._clock.monotonic()
+        while self._echo and (newline := data.find(b"\n") + 1):
+            line, data = self._plain.feed(data[:newline]), data[newline:]
+            if self._is_echo(line):
+                cursor = Cursor(part.next.epoch, part.next.offset - len(data))
+                self._run.begin = str(cursor)
+            elif self._look(line.rstrip("\n"), part.next):
+                return
         for line in self._plain.feed(data).splitlines():
-            if not self._is_echo(line) and self._look(line, part.next):
+            if self._look(line, part.next):
                 return
         pending = self._plain.pending
         if pending and not self._echo:

@@ -102,6 +102,12 @@ class Live:
         if not self.answered.done():
             self.answered.set_result(by)
 
+    def fail(self, problem: Exception) -> None:
+        """Let whoever waits know that it was never begun."""
+        if not self.answered.done():
+            self.answered.set_exception(problem)
+            self.answered.exception()  # nobody may be waiting, and that is no defect
+
     def let_go(self) -> None:
         """Stop its clocks."""
         for timer in self.timers:

@@ -51,6 +51,9 @@ log = Log("shell")
 TAIL = 1 << 20
 """Bytes of kept output in which a later daemon looks for the last prompt."""
 
+LAST_TURNS = 8
+"""Turns (of a MiB) of an ended pane's output that are read at once for its last marks."""
+
 _BORN = {"pane.created", "pane.adopted", "pane.respawned"}
 _ENDED = {"pane.exited", "pane.killed", "pane.lost"}
 _WHERE = quote("#{cursor_x} #{pane_width}")
@@ -73,6 +76,7 @@ class Shells:
         self._bus = bus
         self._environment = environment
         self._shells: dict[str, Shell] = {}
+        self._followed: dict[str, Shell] = {}
         self._taps: dict[str, Callable[[], None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unlisten: Callable[[], None] = lambda: None
@@ -89,7 +93,12 @@ class Shells:
             if pane.exit is None:
                 self._attach(pane)
         for live in self.ledger.unfinished():
-            if live.run.pane not in self._shells:
+            known = self.panes.registry.panes.get(live.run.pane)
+            if live.run.pane in self._shells:
+                continue
+            if known is not None and known.exit is None and live.run.way == "typed":
+                self._follow(known, Cursor.parse(live.run.begin or "")).resume(live)
+            else:
                 self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
 
     async def stop(self) -> None:
@@ -170,7 +179,7 @@ class Shells:
         pane = self.panes.registry.panes.get(live.run.pane)
         if number is not None and live.run.state == "running" and pane is not None:
             self.keyboard.signal(pane, number, spare_shell=number != signal.SIGINT)
-        shell = self._shells.get(live.run.pane)
+        shell = self._shells.get(live.run.pane) or self._followed.get(live.run.pane)
         if shell is None:
             self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
         else:
@@ -264,7 +273,7 @@ class Shells:
             pane = self.panes.registry.panes.get(event.pane)
             if event.kind in _BORN and pane is not None:
                 self._born(pane)
-            elif event.kind in _ENDED:
+            elif event.kind in _ENDED and (pane is None or pane.exit is not None):
                 self._gone(event.pane, pane)
 
     def _born(self, pane: PaneRecord) -> None:
@@ -277,10 +286,11 @@ class Shells:
             shell.respawned()
 
     def _gone(self, pane_id: str, pane: PaneRecord | None) -> None:
-        shell = self._shells.pop(pane_id, None)
+        shell = self._shells.pop(pane_id, None) or self._followed.pop(pane_id, None)
         stream = self.spool.get(pane_id)
-        while shell is not None and stream is not None and stream.pump():
-            pass  # the last marks are among the last bytes
+        for _ in range(LAST_TURNS if shell is not None and stream is not None else 0):
+            if stream is None or not stream.pump():  # the last marks are among the last bytes
+                break
         if (tap := self._taps.pop(pane_id, None)) is not None:
             tap()
         status = pane.exit.status if pane is not None and pane.exit is not None else None
@@ -301,8 +311,9 @@ class Shells:
     async def _type(self, pane: PaneRecord, shell: Shell | None, live: Live) -> None:
         """Type a command at something that prints no marks of ours."""
         if shell is None:
-            shell = self._shells.get(pane.id) or Shell(self, pane, "sh")
-            self._watch_typed(pane, shell)
+            stream = self.spool.get(pane.id)
+            known = self._followed.get(pane.id)
+            shell = known or self._follow(pane, stream.cursor if stream else None)
         if shell.current is not None:
             raise PaneBusy(pane=pane.id, reason="busy", exec=shell.current.run.id)
         run = live.run
@@ -323,11 +334,12 @@ class Shells:
             shell.cancel(live)
             raise
 
-    def _watch_typed(self, pane: PaneRecord, shell: Shell) -> None:
-        stream = self.spool.get(pane.id)
-        if stream is not None and pane.id not in self._shells:
-            self._shells[pane.id] = shell
-            self._taps[pane.id] = self.spool.listen(pane.id, shell.hear, stream.cursor)
+    def _follow(self, pane: PaneRecord, at: Cursor | None) -> Shell:
+        """Follow what a pane prints that has no shell of ours, for the commands typed there."""
+        shell = self._followed[pane.id] = Shell(self, pane, "sh")
+        if at is not None:
+            self._taps[pane.id] = self.spool.listen(pane.id, shell.hear, at)
+        return shell
 
 
 def _check(command: str) -> None:

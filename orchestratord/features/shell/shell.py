@@ -203,12 +203,8 @@ class Shell:
             await host.keyboard.raw(pane, TRIGGERS[self.kind])
         except (Fault, OSError) as problem:
             self.prompt.expecting = False
-            if self.current is live:
-                self.current = None
-                live.run.state = "finished"
-                if not live.answered.done():
-                    live.answered.set_exception(problem)
-            raise
+            self._fail(live, problem)
+            return
         self._later(live, PATIENCE, lambda: self._silent(live))
 
     def _take(self, notice: Notice, epoch: int) -> None:
@@ -261,9 +257,11 @@ class Shell:
             live.run.state = "queued"
             self.queue.appendleft(live)
             return
-        live.run.state = "finished"
-        if not live.answered.done():
-            live.answered.set_exception(PaneBusy(pane=self.pane.id, reason=reason))
+        self._fail(live, PaneBusy(pane=self.pane.id, reason=reason))
+
+    def _fail(self, live: Live, problem: Exception) -> None:
+        """End a run that the shell never began; whoever waits is told why."""
+        live.fail(problem)
         self._finish(live, "cancelled", None, None)
 
     def _give_up(self, live: Live, reason: str) -> None:
@@ -285,7 +283,9 @@ class Shell:
         if live is self.current:
             self.current = None
             self.evidence = None
-            self._returning = self.prompt.state == "busy"
+            self._returning = (
+                by in ("exit_code", "stopped", "signal") and self.prompt.state == "busy"
+            )
         if run.begin is not None and end is None:
             stream = self._host.spool.get(self.pane.id)
             end = stream.cursor if stream else None
@@ -330,7 +330,9 @@ class Shell:
             self.evidence = Evidence(run, begin, self._host.clock, self._found)
             self._host.spawn(self._idle(live, self.evidence))
         if wanted.timeout is not None:
-            self._later(live, wanted.timeout, lambda: self._late(live))
+            now = rfc3339(self._host.clock.now())
+            spent = seconds_between(run.started_at, now) if run.started_at else 0.0
+            self._later(live, max(0.0, wanted.timeout - spent), lambda: self._late(live))
 
     def _found(self, by: EndedBy, status: int | None, end: Cursor) -> None:
         live = self.current

@@ -57,7 +57,13 @@ class ExecPane(OnePane, frozen=True, kw_only=True):
             description="Handed to the shell byte for byte: any number of lines, any characters.",
         ),
     ]
-    timeout: Timeout | None = None
+    timeout: (
+        Annotated[
+            float,
+            Meta(ge=0, le=86400, description="Seconds; when waiting 600 if none are given."),
+        ]
+        | None
+    ) = None
     on_timeout: Annotated[
         Literal["leave", "interrupt", "kill"],
         Meta(
@@ -115,8 +121,9 @@ async def exec_(shells: Shells, params: ExecPane, call: Call) -> ExecResult | Be
     """
     registry = shells.panes.registry
     pane = registry.living(params.pane, params.session, params.incarnation)
+    timeout = 600.0 if params.timeout is None and params.wait else params.timeout
     wanted = Wanted(
-        timeout=params.timeout, on_timeout=params.on_timeout, until=params.until,
+        timeout=timeout, on_timeout=params.on_timeout, until=params.until,
         idle=params.idle, sentinel=params.sentinel,
     )  # fmt: skip
     live = await shells.panes.act(
