@@ -724,7 +724,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
                 "timeout",
                 "number",
                 False,
-                '{"description":"Seconds after which the call ends, whatever came of it.","type":"number","minimum":0,"maximum":86400}',
+                '{"description":"Seconds; when waiting 600 if none are given.","type":"number","minimum":0,"maximum":86400}',
             ),
             (
                 "on_timeout",

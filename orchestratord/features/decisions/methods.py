@@ -14,7 +14,6 @@ from orchestratord.features.decisions.fault import (
     TooManyDecisions,
 )
 from orchestratord.features.decisions.model import Decision, Listed, State, Waited
-from orchestratord.features.decisions.register import listed
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.fault import AmbiguousName, PaneNotFound, SessionNotFound
 from orchestratord.features.panes.methods.owner import owner_of
@@ -127,8 +126,7 @@ def list_(decisions: Decisions, params: ListDecisions) -> list[Listed]:
     The context is left out; decision.get shows it.
     """
     session = params.session and decisions.session_id(params.session)
-    found = decisions.register.select(params.state, session, params.label, params.limit)
-    return [listed(decision) for decision in found]
+    return decisions.register.select(params.state, session, params.label, params.limit)
 
 
 class OneDecision(Params, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -35,17 +36,13 @@ def forget(decision: Decision) -> Statement:
     return Statement(_FORGET, (decision.id,))
 
 
-def listed(decision: Decision) -> Listed:
-    """Return a decision as lists show it."""
-    return Listed(**{name: getattr(decision, name) for name in Listed.__struct_fields__})
-
-
 class Register:
     """The decisions by id; ``ended`` is in the order of their ends."""
 
     def __init__(self) -> None:
         self.open: dict[str, Decision] = {}
         self.ended: dict[str, Decision] = {}
+        self._listed: dict[str, Listed] = {}
 
     def load(self, records: Iterable[str]) -> None:
         """Take the records of the store."""
@@ -60,11 +57,14 @@ class Register:
         else:
             self.open.pop(decision.id, None)
             self.ended[decision.id] = decision
+        fields = {name: getattr(decision, name) for name in Listed.__struct_fields__}
+        self._listed[decision.id] = Listed(**fields)
 
     def forget(self, decisions: Iterable[Decision]) -> None:
         """Know these no longer."""
         for decision in decisions:
             self.ended.pop(decision.id, None)
+            self._listed.pop(decision.id, None)
 
     def forgettable(self) -> list[Decision]:
         """Return the ended decisions beyond those that are remembered when one more ends."""
@@ -80,7 +80,7 @@ class Register:
 
     def select(
         self, state: State | None, session: str | None, label: str | None, limit: int
-    ) -> list[Decision]:
+    ) -> list[Listed]:
         """Return the first that fit: open ones by their deadline, ended ones from the last.
 
         ``label`` is ``KEY`` or ``KEY=VALUE``. Without a state, all of them.
@@ -94,7 +94,7 @@ class Register:
             and session in (None, d.session)
             and (label is None or (key in d.labels and (not equals or d.labels[key] == value)))
         )
-        return [d for d, _ in zip(fitting, range(limit), strict=False)]
+        return [self._listed[d.id] for d in islice(fitting, limit)]
 
     def due(self, now: str) -> list[Decision]:
         """Return the open decisions whose deadline is reached."""

@@ -54,7 +54,8 @@ class Decisions:
 
     A higher feature or a peer (through a hook that ``app`` fills) asks with `ask`
     and is told the end through `on_end`. Callbacks live in memory only: who must
-    act on an end after a restart keeps the id and calls `on_end` again.
+    act on an end after a restart finds its decisions by `of_watch` once this
+    service has started, and calls `on_end` again.
     """
 
     def __init__(self, store: Store, panes: Registry, clock: Clock) -> None:
@@ -210,6 +211,11 @@ class Decisions:
                 self._callbacks.pop(decision, None)
 
         return forget
+
+    def of_watch(self, watch: str) -> list[Decision]:
+        """Return what a watch has asked and is still remembered, in the order of asking."""
+        found = (*self.register.ended.values(), *self.register.open.values())
+        return sorted((d for d in found if d.watch == watch), key=lambda d: int(d.id[1:]))
 
     def session_id(self, ref: str) -> str:
         """Return the id of a session that lives, or that a known decision is about."""

@@ -191,3 +191,24 @@ async def test_many_that_came_due_while_nobody_ran_end_at_the_start(
         await asyncio.gather(*(end_of(decisions, f"q{n}") for n in range(1, 501)))
         assert list(decisions.register.open) == [late.id]
         assert {d.state for d in decisions.register.ended.values()} == {"defaulted"}
+
+
+async def test_what_a_watch_asked_is_found_again_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    def asked(decisions: Decisions, watch: str) -> Awaitable[Decision]:
+        return decisions.ask(
+            question="?", options=["yes", "no"], deadline=60, by="watch", watch=watch
+        )
+
+    async with serving(tmp_path, clock) as decisions:
+        for watch in ("a", "b", "a", "a"):
+            await asked(decisions, watch)
+        await decisions.answer("q3", "yes", None, "uid:1")
+    async with serving(tmp_path, clock) as decisions:
+        assert [d.id for d in decisions.of_watch("a")] == ["q1", "q3", "q4"]
+        end = end_of(decisions, "q4")
+        assert end_of(decisions, "q3").result().choice == "yes"
+        await decisions.answer("q4", "no", None, "uid:1")
+        assert end.result().choice == "no"
+        assert decisions.of_watch("c") == []
