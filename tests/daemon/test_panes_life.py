@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import signal
 from pathlib import Path
 
@@ -20,7 +17,6 @@ from terminals import (
     pane,
     refused,
     session,
-    settled,
     shell,
     stamped,
     tmux,
@@ -191,6 +187,7 @@ async def test_a_kept_pane_shows_its_screen_after_its_end_until_it_is_killed(
     assert (ended["status"], ended["last_lines"]) == (4, ["the end"])
     assert (await daemon.call("pane.capture", pane=made["id"]))["text"] == "the end"
     assert made["id"] in stamped(place)
+    await told(daemon, 0, "pane.exited")
     since = await head(daemon)
     killed = await daemon.call("pane.kill", pane=made["id"])
     assert (killed["already"], killed["exit"]) == (True, ended)
@@ -244,76 +241,6 @@ async def test_every_signal_is_told_by_its_name(daemon: Daemon) -> None:
     for number, one in made.items():
         ended = await end_of(daemon, one["id"])
         assert (ended["status"], ended["signal"]) == (None, signal.Signals(number).name)
-
-
-async def test_kill_escalates_against_a_program_that_ignores_hangup_and_term(
-    daemon: Daemon,
-) -> None:
-    await session(daemon)
-    made = await shell(daemon, "trap '' HUP TERM; echo set; while :; do sleep 0.05; done")
-    await writes(daemon, made["id"], "set")
-    killed = await daemon.call("pane.kill", pane=made["id"], grace=0.4)
-    assert (killed["exit"]["signal"], killed["exit"]["by"]) == ("SIGKILL", "uid:0")
-    assert killed["already"] is False
-
-
-async def test_kill_lets_a_program_clean_up_in_its_grace(daemon: Daemon, tmp_path: Path) -> None:
-    await session(daemon)
-    traps = f"trap 'touch {tmp_path}/clean; exit 7' TERM; trap '' HUP"
-    made = await shell(daemon, f"{traps}; echo set; while :; do sleep 0.05; done")
-    await writes(daemon, made["id"], "set")
-    killed = await daemon.call("pane.kill", pane=made["id"], grace=2)
-    assert (killed["exit"]["status"], (tmp_path / "clean").exists()) == (7, True)
-
-
-async def test_kill_without_grace_is_sudden_and_complete(daemon: Daemon, place: Place) -> None:
-    await session(daemon)
-    made = await shell(daemon, "trap '' HUP TERM INT; sleep 1e5 & sleep 1e5 & echo up; wait")
-    await writes(daemon, made["id"], "up")
-    killed = await daemon.call("pane.kill", pane=made["id"], grace=0)
-    assert killed["exit"]["signal"] == "SIGKILL"
-    assert made["id"] not in stamped(place)
-    assert not _in_session(made["pid"])
-
-
-async def test_kill_names_what_left_the_process_session(daemon: Daemon) -> None:
-    await session(daemon)
-    made = await shell(daemon, "setsid sleep 54321 & echo away; exec sleep 1e5")
-    await writes(daemon, made["id"], "away")
-    await becomes(lambda: _running(b"sleep\x0054321\x00"), bool)
-    killed = await daemon.call("pane.kill", pane=made["id"])
-    (survivor,) = killed["survivors"]
-    assert survivor["command"] == "sleep"
-    command = Path(f"/proc/{survivor['pid']}/cmdline").read_bytes()
-    assert command == b"sleep\x0054321\x00"
-    os.kill(survivor["pid"], signal.SIGKILL)
-
-
-async def test_two_kills_at_once_end_a_pane_once(daemon: Daemon) -> None:
-    await session(daemon)
-    made = await pane(daemon)
-    since = await head(daemon)
-    answers, errors = await settled([daemon.call("pane.kill", pane=made["id"]) for _ in range(8)])
-    assert errors == []
-    assert {answer["exit"]["at"] for answer in answers} == {answers[0]["exit"]["at"]}
-    assert len(await history(daemon, "pane.killed", since=since)) == 1
-    assert (await daemon.call("pane.kill", pane=made["id"]))["already"] is True
-
-
-async def test_a_pane_that_is_being_created_can_be_killed_with_its_session(
-    daemon: Daemon, place: Place
-) -> None:
-    await session(daemon)
-    creating = [asyncio.ensure_future(pane(daemon)) for _ in range(10)]
-    answer = await daemon.call("session.kill", session="dev")
-    made, errors = await settled(list(creating))
-    assert set(errors) <= {"SessionNotFound"}
-    for one in made:
-        if (await daemon.call("pane.get", pane=one["id"]))["exit"] is None:
-            await daemon.call("pane.kill", pane=one["id"])
-    assert answer["session"] == "s1"
-    assert stamped(place) == []
-    assert await daemon.call("session.list") == []
 
 
 async def test_a_living_pane_is_respawned_in_place(daemon: Daemon) -> None:
@@ -380,23 +307,3 @@ async def test_what_a_respawn_replaces_does_not_close_the_pane(
     assert (shown["state"], shown["incarnation"]) == ("running", 11)
     ends = await history(daemon, "pane.exited", "pane.lost", "pane.killed")
     assert ends == []
-
-
-def _in_session(session_id: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session_id and fields[0] not in (b"Z", b"X"):
-            found.append(int(stat.parent.name))
-    return found
-
-
-async def _running(command: bytes) -> bool:
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if file.read_bytes() == command:
-                return True
-    return False

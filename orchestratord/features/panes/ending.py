@@ -4,7 +4,7 @@ The kernel says when a program is gone (pidfd) and how: its holder never collect
 it, so its wait status stands in /proc. Only if the holder itself was killed must
 tmux say how, after a nudge, for it may have lost the SIGCHLD. When the last
 output is in the file the end is written down, with its last lines; only then is
-the pane closed in tmux.
+the pane closed in tmux. What kills panes (``killing``) waits for that here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -31,7 +32,6 @@ from orchestratord.features.panes.keyboard import signal_name
 from orchestratord.features.panes.model import Exit
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.registry import Record, Registry, forget, save
-from orchestratord.features.panes.survivor import Survivor, escaped
 from orchestratord.features.panes.text import last_lines
 from orchestratord.log import Log
 from orchestratord.store.db import Statement, Store
@@ -39,7 +39,7 @@ from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import close_pane, command, target
 from orchestratord.tmux.link import Link
-from orchestratord.tmux.process import Process, Watch, in_session, read_stat, shows_status
+from orchestratord.tmux.process import Process, Watch, read_stat, shows_status
 from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.spool import Spool
 
@@ -55,11 +55,12 @@ _PATIENCE = 3.0
 
 
 class Endings:
-    """Watches living panes and ends those that are to be killed.
+    """Watches living panes and records their ends.
 
-    In memory: a pidfd for each pane, one for each held program, and who asked
-    for which end. A crash loses none of that for good: at the next start every
-    pane is watched again, and its end is found where it waits.
+    In memory: a pidfd for each pane, one for each held program, who asked for
+    which end, and what is being written about whom. A crash loses none of that
+    for good: at the next start every pane is watched again, and its end is found
+    where it waits.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class Endings:
         self._watches: dict[str, list[Watch]] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, str] = {}
-        self._background: set[asyncio.Task[object]] = set()
+        self._notes: dict[str, set[asyncio.Task[None]]] = {}
+        self._writing: set[asyncio.Future[Any]] = set()
         spool.on_noted = self._program_started
 
     # Watching
@@ -92,9 +94,16 @@ class Endings:
     def begin(self, pane: PaneRecord) -> None:
         """Find out how a pane ended, unless that is under way or known."""
         if pane.exit is None and not pane.gone and pane.id not in self._ending:
-            task = asyncio.create_task(self._end(pane), name=f"end of {pane.id}")
-            self._ending[pane.id] = task
-            task.add_done_callback(lambda ended: self._found_out(pane.id, ended))
+            self._find_out(pane, self._end(pane))
+
+    def finding_out(self, pane: PaneRecord) -> asyncio.Task[None] | None:
+        """Return what finds out how a pane ends; it is done when that is on disk."""
+        return self._ending.get(pane.id)
+
+    def _find_out(self, pane: PaneRecord, how: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(how, name=f"end of {pane.id}")
+        self._ending[pane.id] = task
+        task.add_done_callback(lambda ended: self._found_out(pane.id, ended))
 
     def _found_out(self, pane_id: str, ended: asyncio.Task[None]) -> None:
         if self._ending.get(pane_id) is ended:
@@ -108,7 +117,8 @@ class Endings:
         """Let ends that are being written down finish, a second at most."""
         for pane in list(self._watches):
             self._unwatch(pane)
-        pending = [*self._ending.values(), *self._background]
+        notes = [note for notes in self._notes.values() for note in notes]
+        pending: list[asyncio.Future[Any]] = [*self._ending.values(), *notes, *self._writing]
         if pending:
             await asyncio.wait(pending, timeout=1)
         for task in pending:
@@ -126,7 +136,7 @@ class Endings:
         if stat is None or stat.parent != pane.place.process.pid:
             if pane.place.process.alive():  # else its own watch says so
                 log.error("a program was collected by its holder", pane=pane.id)
-                self._later(self.conclude(pane, None, None))
+                self._find_out(pane, self.conclude(pane, None, None))
             return
         pane.program = Process(pid, stat.started)
         self._watches[pane_id].append(Watch(pane.program, lambda: self.begin(pane)))
@@ -209,7 +219,10 @@ class Endings:
     # Writing down
 
     async def conclude(self, pane: PaneRecord, status: int | None, number: int | None) -> None:
-        """Write the death certificate, then close the pane unless its screen is kept."""
+        """Write the death certificate, then close the pane unless its screen is kept.
+
+        Returns when both are on disk, or owed to a full one.
+        """
         if pane.exit is not None:
             return
         by = self._asked.pop(pane.id, None)
@@ -227,7 +240,8 @@ class Endings:
         else:
             told = PaneExited(**common, status=status, signal=pane.exit.signal)
         self._spool.finish(pane.id)
-        await self.write([save(pane)], [told])
+        self._note(pane, [save(pane)], [told])
+        await self.written(pane)
         if not pane.keep:
             await self.close(pane, None)
 
@@ -251,13 +265,23 @@ class Endings:
         if by is not None:
             told = PaneKilled(session=pane.session, pane=pane.id, by=by, status=None, signal=None)
         self._spool.finish(pane.id)
-        self._later(self.write([save(pane)], [told]))
+        self._note(pane, [save(pane)], [told])
         self.left(pane)
 
     async def close(self, pane: PaneRecord, by: str | None) -> None:
-        """Take an ended pane out of tmux. ``by`` says who closes a kept screen."""
-        if pane.gone:
-            return
+        """Take an ended pane out of tmux; return when that, and its end, is on disk.
+
+        ``by`` says who closes a kept screen. Raises ``TmuxGone`` if that screen
+        may still be there; any other pane is closed when tmux answers again.
+        """
+        ending = self._ending.get(pane.id)
+        if ending is not None and ending is not asyncio.current_task():
+            await asyncio.wait([ending])
+        if not pane.gone:
+            await self._close(pane, by)
+        await self.written(pane)
+
+    async def _close(self, pane: PaneRecord, by: str | None) -> None:
         ended = pane.place
         try:
             bodies = await self._link.request(
@@ -269,10 +293,12 @@ class Endings:
         except TmuxRefused:
             pass
         except TmuxGone as problem:
+            if pane.keep:
+                raise
             log.debug("pane was not closed", pane=pane.id, reason=str(problem))
             return  # it is closed when the link is back
-        closed = PaneClosed(session=pane.session, pane=pane.id, by=by) if by else None
-        self.left(pane, closed)
+        told = PaneClosed(session=pane.session, pane=pane.id, by=by) if by and pane.keep else None
+        self.left(pane, told)
 
     def left(self, pane: PaneRecord, closed: Fact | None = None) -> None:
         """Note that a pane is in tmux no longer, and what that ends."""
@@ -282,7 +308,7 @@ class Endings:
         facts: list[Fact] = [closed] if closed else []
         statements, ended = self.emptied()
         statements = [save(pane), *statements, *self._forget_oldest()]
-        self._later(self.write(statements, [*facts, *ended]))
+        self._note(pane, statements, [*facts, *ended])
 
     def emptied(self) -> tuple[list[Statement], list[Fact]]:
         """End the windows and sessions in which nothing of ours is left; return what to write."""
@@ -315,69 +341,27 @@ class Endings:
     async def write(self, statements: list[Statement], facts: list[Fact]) -> None:
         """Record what has happened; on a full disk it is owed, and nobody waits for it."""
         writing = asyncio.ensure_future(self._store.record(statements, facts))
-        self._background.add(writing)
-        writing.add_done_callback(self._background.discard)
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
         writing.add_done_callback(_log_refusal)
         while not writing.done() and self._store.statistics().mode == "ok":
             await asyncio.wait([writing], timeout=0.25)
 
-    def _later(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _note(self, pane: PaneRecord, statements: list[Statement], facts: list[Fact]) -> None:
+        """Begin to record what has happened to a pane; `written` waits for it."""
+        note = asyncio.create_task(self.write(statements, facts), name=f"note of {pane.id}")
+        self._notes.setdefault(pane.id, set()).add(note)
+        note.add_done_callback(lambda noted: self._noted(pane.id, noted))
 
-    # Killing
+    def _noted(self, pane_id: str, note: asyncio.Task[None]) -> None:
+        self._notes[pane_id].discard(note)
+        if not self._notes[pane_id]:
+            del self._notes[pane_id]
 
-    async def kill(self, pane: PaneRecord, grace: float, by: str) -> list[Survivor]:
-        """End a pane's whole process session: hangup, then TERM, then KILL.
-
-        Returns when the end is written down. Signals only processes whose
-        start time was checked and whose session is the pane's. What left the
-        session is returned, not signalled.
-        """
-        self.asked_for(pane, by)
-        deadline = self._clock.monotonic() + grace + 5
-        outside: dict[int, Process] = {}
-        again = min(grace / 4, 0.1)  # bash loses a hangup that meets the end of its child
-        for number, wait in (
-            (signal.SIGHUP, again), (signal.SIGHUP, grace / 2 - again),
-            (signal.SIGTERM, grace / 2), (signal.SIGKILL, 5.0),
-        ):  # fmt: skip
-            outside |= self._signal_all(pane, number)
-            if await self._ended(pane, min(wait, deadline - self._clock.monotonic())):
-                break
-        return [Survivor.of(p) for p in outside.values() if p.alive()]
-
-    def _signal_all(self, pane: PaneRecord, number: int) -> dict[int, Process]:
-        """Signal the members of a pane's session; return its descendants outside of it."""
-        holder = pane.place.process
-        if not holder.alive():
-            self.begin(pane)
-            return {}
-        members = in_session(holder.pid)
-        outside = escaped(members)  # before their parents end, and with them the trace
-        for stat in members.values():
-            if stat.pid == holder.pid and pane.program is not None:
-                continue  # the holder must outlive its program
-            process = Process(stat.pid, stat.started)
-            process.send(number)
-            if number == signal.SIGHUP:
-                process.send(signal.SIGCONT)  # a stopped process gets nothing but KILL and CONT
-        return outside
-
-    async def _ended(self, pane: PaneRecord, seconds: float) -> bool:
-        until = self._clock.monotonic() + seconds
-        while pane.exit is None or (not pane.keep and not pane.gone):
-            task = self._ending.get(pane.id)
-            left = until - self._clock.monotonic()
-            if left <= 0:
-                return pane.exit is not None
-            if task is not None:
-                await asyncio.wait([task], timeout=left)
-                await asyncio.sleep(0)
-            else:
-                await asyncio.sleep(min(left, 0.001))
-        return True
+    async def written(self, pane: PaneRecord) -> None:
+        """Return when all that has happened to a pane is on disk, or owed to a full one."""
+        if notes := self._notes.get(pane.id):
+            await asyncio.wait(set(notes))
 
 
 def _look_at(pane: PaneRecord) -> bytes:

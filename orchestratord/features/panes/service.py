@@ -22,6 +22,7 @@ from orchestratord.features.panes.creation import Creation
 from orchestratord.features.panes.ending import Endings
 from orchestratord.features.panes.following import Following
 from orchestratord.features.panes.keyboard import Keyboard
+from orchestratord.features.panes.killing import Killing
 from orchestratord.features.panes.output import Output
 from orchestratord.features.panes.record import (
     Intent,
@@ -62,6 +63,7 @@ class Panes:
         self.clock = clock
         self.creation = Creation(self.registry, link, mirror, spool, store, clock, environment)
         self.endings = Endings(self.registry, link, spool, store, clock)
+        self.killing = Killing(self.endings, clock)
         self.view = View(self.registry, mirror, spool, clock)
         self.arrangement = Arrangement(self.registry, link, mirror, store, clock)
         self.keyboard = Keyboard(link)
@@ -123,7 +125,7 @@ class Panes:
         """Kill panes side by side; return the ids of those that were alive."""
         alive = [p for p in doomed if p.exit is None]
         await asyncio.gather(
-            *(self.endings.kill(p, grace, by) for p in alive),
+            *(self.killing.kill(p, grace, by) for p in alive),
             *(self.endings.close(p, by) for p in doomed if p.exit is not None),
         )
         return [p.id for p in alive]
@@ -200,4 +202,4 @@ class Panes:
             for pane in self.registry.live_panes():
                 if pane.expires_at is not None and pane.expires_at <= now and pane.exit is None:
                     pane.expires_at = None
-                    self._spawn(self.endings.kill(pane, 2.0, "ttl"))
+                    self._spawn(self.killing.kill(pane, 2.0, "ttl"))

@@ -1,4 +1,4 @@
-"""Who came out of a pane and left its process session, so that no kill of it reaches them."""
+"""Who came out of a pane and is not reached by a kill of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from orchestratord.tmux.process import Process, Stat, children, identify
 
 
 class Survivor(msgspec.Struct, frozen=True):
-    """A process that came out of a pane, left its session, and was not killed with it."""
+    """A process that came out of a pane and was not killed with it.
+
+    It left the pane's process session, or has rights that the daemon does not have.
+    """
 
     pid: int
     command: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 from panes_records import pane
 
@@ -32,7 +32,6 @@ def _output(directory: Path, data: bytes) -> Output:
 
 
 @given(lines=LINES, limit=some.integers(1, 200))
-@settings(deadline=None)
 async def test_increments_always_reach_the_end(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], limit: int
 ) -> None:

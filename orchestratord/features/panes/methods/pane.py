@@ -223,7 +223,7 @@ class KillPane(OnePane, frozen=True, kw_only=True):
 
 
 class KilledPane(Result, frozen=True, kw_only=True):
-    """How a pane ended. ``survivors`` left its process session and were not signalled."""
+    """How a pane ended. ``survivors`` left its process session, or have other rights."""
 
     pane: str
     exit: Exit | None
@@ -246,7 +246,7 @@ async def kill(panes: Panes, params: KillPane, call: Call) -> KilledPane:
         await panes.act(panes.endings.close(pane, by))
         return KilledPane(pane=pane.id, exit=pane.exit, already=True, survivors=[])
     panes.registry.living(pane.id, incarnation=params.incarnation)
-    survivors = await panes.act(panes.endings.kill(pane, params.grace, by))
+    survivors = await panes.act(panes.killing.kill(pane, params.grace, by))
     if pane.exit is None:
         raise PaneUnknown(pane=pane.id)
     return KilledPane(pane=pane.id, exit=pane.exit, already=False, survivors=survivors)
