@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,14 @@ def _output(directory: Path, data: bytes) -> Output:
 
 
 @given(lines=LINES, limit=some.integers(1, 200))
-async def test_increments_always_reach_the_end(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[str], limit: int
-) -> None:
+async def test_increments_always_reach_the_end(lines: list[str], limit: int) -> None:
     data = "".join(lines).encode()
-    output = _output(tmp_path_factory.mktemp("spool"), data)
+    with tempfile.TemporaryDirectory() as directory:
+        output = _output(Path(directory), data)
+        _increments_reach_the_end(output, data, limit)
+
+
+def _increments_reach_the_end(output: Output, data: bytes, limit: int) -> None:
     record = pane(1)
     at, parts = output.cursor(record, None), []
     for _ in range(len(data) + 1):
