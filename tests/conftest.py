@@ -1,14 +1,38 @@
-"""What all tests share: property tests that a busy machine cannot fail."""
+"""What holds for every test: an end in time, told by the test that did not come to it.
 
-from hypothesis import HealthCheck, settings
+pytest-timeout ends the whole run, because only that works whatever hangs; so a coroutine
+gets a shorter time of its own, and fails where it waits.
+"""
 
-SLOWNESS = [HealthCheck.too_slow, HealthCheck.data_too_large]
+from __future__ import annotations
 
-# A run says the same each time; --hypothesis-profile=search looks for what is not known yet.
-settings.register_profile(
-    "repeatable", deadline=None, derandomize=True, suppress_health_check=SLOWNESS
-)
-settings.register_profile(
-    "search", deadline=None, max_examples=20_000, suppress_health_check=SLOWNESS
-)
-settings.load_profile("repeatable")
+import asyncio
+import functools
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+SHARE = 0.8
+"""Of pytest-timeout's time, for the coroutine itself."""
+
+
+@pytest.hookimpl(tryfirst=True, wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Run a coroutine test under a deadline."""
+    test = getattr(item, "obj", None)
+    if inspect.iscoroutinefunction(test):
+        marker = item.get_closest_marker("timeout")
+        whole = marker.args[0] if marker and marker.args else float(item.config.getini("timeout"))
+        item.obj = _within(test, whole * SHARE)  # type: ignore[attr-defined]
+    return (yield)
+
+
+def _within(test: Any, seconds: float) -> Any:
+    @functools.wraps(test)
+    async def bounded(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(seconds):
+            await test(*args, **kwargs)
+
+    return bounded
