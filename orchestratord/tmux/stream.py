@@ -75,7 +75,9 @@ class Tap:
     ``ended`` is called once per epoch, when the pane has ended and all was heard.
     """
 
-    def __init__(self, listener: Listener, at: Cursor, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, listener: Listener, at: Cursor, ended: Callable[[], None] = lambda: None
+    ) -> None:
         self.listener = listener
         self.at = at
         self.ended = ended
