@@ -75,6 +75,11 @@ class Plain:
         """The line that has not ended, as it stands."""
         return self._row.text()
 
+    @property
+    def within(self) -> bool:
+        """Whether an escape sequence has begun and not ended."""
+        return bool(self._open)
+
     def feed(self, data: bytes) -> str:
         """Return the lines that ended in these bytes; empty if none did."""
         decoded = self._decoder.decode(data)

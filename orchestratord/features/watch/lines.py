@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 
 from orchestratord.features.panes.text import Plain
 from orchestratord.tmux.stream import Cursor, Slice
 
 CONTEXT = 4 << 10
 """Bytes before a cursor that are looked at for the begin of the line that it stands in."""
+
+_PIECE = re.compile(rb"\x1b\[[ -?]*[@-~]|\x1b[^[]?|\n|[^\x1b\n]+", re.DOTALL)
+"""What can end a line ends a piece."""
 
 
 class Lines:
@@ -63,7 +67,7 @@ class Lines:
         again, ends = self._before, []
         self._before = None
         at = 0
-        for piece in data.splitlines(keepends=True):
+        for piece in _PIECE.findall(data):
             at += len(piece)
             ends += [at] * again.feed(piece).count("\n")
         return ends
@@ -91,7 +95,8 @@ class Reader:
         if part.gap:
             self._plain = Plain(self._columns)
         # only an escape sequence can end a line, so that its ends must be found by another look
-        before = copy.deepcopy(self._plain) if b"\x1b" in part.data else None
+        escapes = b"\x1b" in part.data or self._plain.within
+        before = copy.deepcopy(self._plain) if escapes else None
         self.at = part.next
         text = self._plain.feed(part.data)
         return Lines(text, self._plain.pending, part, before)

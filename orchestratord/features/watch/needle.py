@@ -8,9 +8,10 @@ patterns can be in a text, and ``lookout``, which finds where.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, Any, NamedTuple, Protocol, cast
+from typing import Annotated, NamedTuple, Protocol, cast
 
 import msgspec
 import re2
@@ -20,10 +21,28 @@ from orchestratord.features.panes.fault import BadPattern
 from orchestratord.features.panes.search import LONGEST_PATTERN, Match, Pattern, compile_pattern
 
 OCCURRENCES = 20
-"""Occurrences of a pattern that are told of one line: ``.`` has one for each character."""
+"""Matches of a pattern that count in one line: ``.`` has one for each character."""
+
+LONG = 16 << 10
+"""Characters of a line in which groups are told no longer: RE2 finds them slowly."""
 
 MOST_LINES = 20
-MEMORY = 1 << 20
+
+BLOCK = 8 << 10
+"""Bytes that are searched at once. RE2 is linear, but some patterns cost it 10 ns for each byte
+and each of their states: with 256 states such a block takes 20 ms."""
+
+STATES = 256
+"""States of a pattern for which a block has its full size; with more it is smaller."""
+
+PACE = 50e-9
+"""Seconds of CPU for a byte that a pattern may take in the long run; most take 1 ns."""
+
+DEBT = 0.015
+"""Seconds of CPU beyond that pace after which a pattern is too slow. Finding its states, at
+the begin, takes one that is large some milliseconds."""
+
+MEMORY = 4 << 20
 """Bytes that RE2 may use for a pattern. There can be thousands in all."""
 
 _WHOLE_TEXT = re.compile(r"\\[Az]|\(\?[a-zA-Z]*-")
@@ -53,10 +72,34 @@ class Expression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return cls(pattern=given) if isinstance(given, str) else given
 
 
-class _Many(Protocol):
-    """A pattern compiled for bytes. Spans count bytes."""
+class Many(Protocol):
+    """A pattern compiled for many lines, as bytes. Spans count bytes."""
 
+    @property
+    def programsize(self) -> int: ...
     def search(self, text: bytes, pos: int = 0) -> Match | None: ...
+
+
+class TooSlow(Exception):
+    """A pattern takes so long that it would hold up everybody. Never crosses the wire."""
+
+
+class Effort:
+    """The CPU time that something took, against what it may take for so many bytes."""
+
+    def __init__(self) -> None:
+        self._owed = 0.0
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Begin to count."""
+        self._began = time.thread_time()
+
+    def spent(self, size: int) -> bool:
+        """Count what was done for so many bytes; False if it is too much in all."""
+        took = time.thread_time() - self._began
+        self._owed = max(0.0, self._owed + took - size * PACE)
+        return self._owed <= DEBT
 
 
 class Found(NamedTuple):
@@ -83,32 +126,55 @@ class Needle:
         flags = "(?mi)" if expression.ignore_case else "(?m)"
         self.source = flags + expression.pattern
         self._line = compile_pattern(expression.pattern, expression.ignore_case)
-        compiled = _compile(self.source, never_nl=self.lines == 1)
-        self._many = cast(_Many, compiled)
-        self._window = cast(Pattern, compiled) if self.lines > 1 else self._line
+        self._many = compile_many(self.source, never_nl=self.lines == 1)
+        self._window = cast(Pattern, self._many) if self.lines > 1 else self._line
+        self._block = block_size(self._many)
+        self._effort = Effort()
 
     def in_line(self, line: str) -> list[Found]:
-        """Return the occurrences in one line, in order, at most ``OCCURRENCES``."""
-        found = list(islice(_found(self._line, line), OCCURRENCES + 1))
-        filled = [f for f in found if f.start < f.end]
-        return (filled or found[:1])[:OCCURRENCES]
+        """Return the occurrences in one line, in order: of its first ``OCCURRENCES`` matches."""
+        found = list(islice(_found(self._line, line), OCCURRENCES))
+        return [f for f in found if f.start < f.end] or found[:1]
 
     def in_lines(self, text: bytes) -> Iterator[int]:
         """Yield the numbers, from 0, of the lines in which a match may begin; never misses one.
 
-        ``text`` are complete lines without the newline of the last.
+        ``text`` are complete lines without the newline of the last. Raises ``TooSlow``.
         """
         if self.whole_text:
             yield from range(text.count(b"\n") + 1)
             return
+        number = begin = 0
+        while begin <= len(text):
+            end = line_end(text, begin + self._block)
+            reach = end
+            for _ in range(self.lines - 1):
+                reach = line_end(text, reach + 1)
+            block, own = text[begin:reach], end - begin
+            self._effort.begin()
+            if len(block) > 2 * self._block:  # one long line: its begin shows what it costs
+                self._many.search(block[: self._block])
+                self._check(self._block)
+            found = [number + line for line in self._in_block(block, own)]
+            self._check(len(block))
+            yield from found
+            number += block.count(b"\n", 0, own) + 1
+            begin = end + 1
+
+    def _in_block(self, block: bytes, own: int) -> Iterator[int]:
         number = counted = at = 0
-        while (match := self._many.search(text, at)) is not None:
-            start = match.span()[0]
-            number += text.count(b"\n", counted, start)
+        while at <= own and (match := self._many.search(block, at)) is not None:
+            if (start := match.span()[0]) > own:
+                return
+            number += block.count(b"\n", counted, start)
             counted = start
             yield number
-            if not (at := text.find(b"\n", start) + 1):
-                return
+            at = line_end(block, start) + 1
+
+    def _check(self, size: int) -> None:
+        if not self._effort.spent(size):
+            raise TooSlow
+        self._effort.begin()
 
     def in_window(self, window: list[str], known: int = 0) -> Found | None:
         """Return the first match in lines that ends in the last, behind what is ``known`` there."""
@@ -117,16 +183,28 @@ class Needle:
         return next((f for f in _found(self._window, text) if f.end >= last + bool(known)), None)
 
 
+def line_end(text: bytes, at: int) -> int:
+    """Return where the line that a place is in ends."""
+    end = text.find(b"\n", at)
+    return len(text) if end < 0 else end
+
+
+def block_size(pattern: Many) -> int:
+    """Return how many bytes may be searched at once."""
+    return max(256, BLOCK * STATES // max(STATES, pattern.programsize))
+
+
 def _found(pattern: Pattern, text: str) -> Iterator[Found]:
     before = None
+    told = len(text) <= LONG
     for match in pattern.finditer(text):
         if (span := match.span()) != before:  # re2 tells an empty match twice
-            yield Found(*span, match.group() or "", match.groups())
+            yield Found(*span, match.group() or "", match.groups() if told else ())
         before = span
 
 
-def _compile(source: str, *, never_nl: bool) -> Any:
-    """Compile a pattern that was checked, for many lines at once."""
+def compile_many(source: str, *, never_nl: bool = True) -> Many:
+    """Compile a pattern for many lines at once; raises ``BadPattern``."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MEMORY
@@ -137,4 +215,4 @@ def _compile(source: str, *, never_nl: bool) -> Any:
         reason = refused.args[0] if refused.args else b"RE2 refuses it"
         raise BadPattern(reason=reason.decode(errors="replace")) from None
     re2.purge()
-    return compiled
+    return cast(Many, compiled)
