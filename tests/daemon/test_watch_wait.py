@@ -46,7 +46,8 @@ async def test_a_line_that_is_written_later_matches(daemon: Daemon, place: Place
     assert got == {
         "outcome": "matched", "wait": None, "pane": made["id"], "condition": "pattern",
         "pattern": r"ok in (\d+)(x)?s", "match": "ok in 3s", "groups": ["3", None],
-        "line": "build ok in 3s", "cursor": got["cursor"], "exit": None, "results": None,
+        "line": "build ok in 3s", "cursor": got["cursor"], "exit": None, "reason": None,
+        "results": None,
     }  # fmt: skip
     assert got["cursor"] == "1.21"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import termios
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefused
@@ -120,9 +120,14 @@ def _keys(pane: PaneRecord, keys: list[str]) -> list[bytes]:
 
 
 class Keyboard:
-    """Types into panes, one call after the other. Its state is who waits for which pane."""
+    """Types into panes, one call after the other. Its state is who waits for which pane.
+
+    ``on_typed`` is called with each text before it is typed, or before a program
+    shows it as if it had been.
+    """
 
     def __init__(self, link: Link) -> None:
+        self.on_typed: Callable[[PaneRecord, str], None] = lambda *_: None
         self._link = link
         self._turns = Turns()
 
@@ -130,6 +135,7 @@ class Keyboard:
         """Press keys by their names, all or none."""
         for key in keys:
             check_key(key)
+        self.on_typed(pane, "".join(key if len(key) == 1 else "\n" for key in keys))
         await self._type(pane, _keys(pane, keys))
 
     async def text(self, pane: PaneRecord, text: str, submit: bool) -> None:
@@ -147,6 +153,7 @@ class Keyboard:
             if longest > CANONICAL_LINE:
                 raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
         enter = _keys(pane, ["Enter"]) if submit else []
+        self.on_typed(pane, text)
         await self._type(pane, [*send_bytes(pane.place.pane, data), *enter])
 
     async def raw(self, pane: PaneRecord, data: bytes) -> None:

@@ -129,6 +129,7 @@ class Shell:
         """
         reason = self.busy()
         if reason is None:
+            self._host.keyboard.on_typed(self.pane, live.run.command or "")
             self._begin(live)
             return
         soon = reason == "starting" or (reason == "busy" and self._returning)
@@ -138,6 +139,7 @@ class Shell:
             raise PaneBusy(pane=self.pane.id, reason=reason, **self._who())
         elif len(self.queue) >= MOST_QUEUED:
             raise QueueFull(pane=self.pane.id, limit=MOST_QUEUED)
+        self._host.keyboard.on_typed(self.pane, live.run.command or "")
         self.queue.append(live)
 
     def busy(self) -> str | None:

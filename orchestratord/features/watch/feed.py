@@ -22,6 +22,9 @@ from orchestratord.tmux.stream import Cursor, Slice, Stream
 PAUSE = 0.02
 """Seconds without output after which the unfinished line is looked at: it may be a prompt."""
 
+LOOKED_BACK = 256 << 10
+"""Bytes that are looked at for the echo of what was typed before somebody joined."""
+
 LONGEST_PAUSE = 0.2
 """Seconds after which it is looked at although output trickles on."""
 
@@ -162,6 +165,13 @@ class Feeds:
         feed = Feed(pane, reader, self._spool, self._closed)
         self._feeds.setdefault(pane.id, []).append(feed)
         return feed.join(looker)
+
+    def between(self, pane: PaneRecord, since: Cursor, until: Cursor) -> Lines:
+        """Return what a pane wrote between two cursors; of much, the end."""
+        stream = self.stream(pane)
+        begin = max(since, Cursor(until.epoch, max(stream.start, until.offset - LOOKED_BACK)))
+        data = stream.read(begin, max(0, until.offset - begin.offset)).data
+        return Reader(pane.width or 200, begin).feed(Slice(data, until, False))
 
     def _closed(self, feed: Feed) -> None:
         known = self._feeds[feed.pane.id]

@@ -8,8 +8,8 @@ was told of it is not told again when it is completed.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from orchestratord.features.watch.lines import Lines
 from orchestratord.features.watch.needle import Found, Needle
@@ -29,6 +29,15 @@ class Occurrence(NamedTuple):
     line: str
     match: str
     groups: tuple[str | None, ...]
+
+
+class Hidden(Protocol):
+    """A part of a line in which nothing is found."""
+
+    def overlaps(self, start: int, end: int) -> bool: ...
+
+
+NOTHING: Mapping[int, Sequence[Hidden]] = {}
 
 
 class Lookout:
@@ -55,10 +64,16 @@ class Lookout:
         for window in self._windows.values():
             window.clear()
 
-    def lines(self, lines: Lines, sources: Collection[str] | None) -> Iterator[Occurrence]:
+    def lines(
+        self,
+        lines: Lines,
+        sources: Collection[str] | None,
+        hidden: Mapping[int, Sequence[Hidden]] = NOTHING,
+    ) -> Iterator[Occurrence]:
         """Return an iterator over what is in the next complete lines.
 
-        ``sources`` are what the sieve let pass. The iterator need not be used up.
+        ``sources`` are what the sieve let pass; ``hidden`` is by the lines' numbers.
+        The iterator need not be used up. Raises ``TooSlow``.
         """
         if not lines.count:
             return iter(())
@@ -67,18 +82,19 @@ class Lookout:
         found: list[Iterator[Occurrence]] = []
         for order, needle in enumerate(self.needles):
             if order in self._windows:
-                found.append(iter(self._windows[order].lines(lines, before)))
+                found.append(iter(self._windows[order].lines(lines, before, hidden)))
             elif sources is None or needle.whole_text or needle.source in sources:
-                found.append(self._single(lines, order, needle, told.get(order, 0), before))
+                already = told.get(order, 0)
+                found.append(self._single(lines, order, needle, already, before, hidden))
         return heapq.merge(*found, key=_place) if len(found) > 1 else (found or [iter(())])[0]
 
-    def pending(self, line: str) -> list[Occurrence]:
+    def pending(self, line: str, hidden: Sequence[Hidden] = ()) -> list[Occurrence]:
         """Return what is new in the unfinished line as it stands."""
         out: list[Occurrence] = []
         for order, needle in enumerate(self.needles):
             if needle.lines > 1 or not line:
                 continue
-            found = self._fresh(needle, line, self._before)
+            found = _shown(self._fresh(needle, line, self._before), hidden)
             told = self._told.get(order, 0)
             if len(found) > told:
                 self._told[order] = len(found)
@@ -86,12 +102,14 @@ class Lookout:
         return sorted(out, key=_place)
 
     def _single(
-        self, lines: Lines, order: int, needle: Needle, told: int, before: str
-    ) -> Iterator[Occurrence]:
+        self, lines: Lines, order: int, needle: Needle, told: int, before: str,
+        hidden: Mapping[int, Sequence[Hidden]],
+    ) -> Iterator[Occurrence]:  # fmt: skip
         for number in needle.in_lines(lines.text):
             line = lines.line(number)
-            found = needle.in_line(line) if number else self._fresh(needle, line, before)[told:]
-            for one in found:
+            found = needle.in_line(line) if number else self._fresh(needle, line, before)
+            found = _shown(found, hidden.get(number, ()))
+            for one in found if number else found[told:]:
                 yield _occurrence(number, one, order, needle, line)
 
     @staticmethod
@@ -113,7 +131,9 @@ class _Window:
     def clear(self) -> None:
         self._carried.clear()
 
-    def lines(self, lines: Lines, before: str) -> list[Occurrence]:
+    def lines(
+        self, lines: Lines, before: str, hidden: Mapping[int, Sequence[Hidden]]
+    ) -> list[Occurrence]:
         """Return what ends in the next complete lines: at most one for each."""
         needle, span = self._needle, self._needle.lines
         carried = self._carried
@@ -128,13 +148,23 @@ class _Window:
                 window = have[max(done, last - span + 1) : last + 1]
                 known = len(before) if last == first and window[-1].startswith(before) else 0
                 found = needle.in_window(window, known)
-                if found is not None:
+                number = last - first
+                if found is not None and _shown([found], hidden.get(number, ()), window):
                     done = last + 1
                     joined = "\n".join(window)
-                    number = last - first
                     out.append(_occurrence(number, found, self._order, needle, joined))
         self._carried = have[max(done, len(have) - span + 1) :]
         return out
+
+
+def _shown(
+    found: list[Found], hidden: Sequence[Hidden], window: Sequence[str] = ("",)
+) -> list[Found]:
+    """Return what is not hidden in the last of the lines."""
+    if not hidden:
+        return found
+    begin = sum(len(line) + 1 for line in window[:-1])
+    return [f for f in found if not any(h.overlaps(f.start - begin, f.end - begin) for h in hidden)]
 
 
 def _occurrence(

@@ -14,7 +14,8 @@ Condition = Literal["pattern", "stop", "exit", "prompt", "idle"]
 class PaneResult(Result, frozen=True, kw_only=True):
     """How waiting for one pane ended.
 
-    ``condition`` is what was met; ``cursor`` goes on behind what was looked at.
+    ``condition`` is what was met; ``cursor`` goes on behind what was looked at;
+    ``reason`` says why one lags.
     """
 
     outcome: Outcome
@@ -26,6 +27,7 @@ class PaneResult(Result, frozen=True, kw_only=True):
     line: str | None = None
     cursor: str | None = None
     exit: Exit | None = None
+    reason: str | None = None
 
 
 class WaitResult(Result, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class WaitResult(Result, frozen=True, kw_only=True):
     line: str | None = None
     cursor: str | None = None
     exit: Exit | None = None
+    reason: str | None = None
     results: list[PaneResult] | None = None
 
 

@@ -14,13 +14,15 @@ from orchestratord.clock import Clock
 from orchestratord.errors import FailedPrecondition
 from orchestratord.features.panes.model import Exit
 from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.watch.echo import Echoes
 from orchestratord.features.watch.fault import NoPrompt
 from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.lines import Lines
-from orchestratord.features.watch.lookout import Lookout, Occurrence
+from orchestratord.features.watch.lookout import NOTHING, Lookout, Occurrence
 from orchestratord.features.watch.model import Condition, Outcome, PaneResult
-from orchestratord.features.watch.needle import Needle
+from orchestratord.features.watch.needle import Needle, TooSlow
 from orchestratord.features.watch.record import Conditions
+from orchestratord.features.watch.typing import Typing
 from orchestratord.tmux.stream import Cursor
 
 SHOWN = 2000
@@ -41,7 +43,7 @@ class PaneWait:
 
     def __init__(
         self, conditions: Conditions, needles: Sequence[Needle], pane: PaneRecord, clock: Clock,
-        feeds: Feeds, on_end: Callable[[PaneWait], None],
+        feeds: Feeds, typing: Typing, on_end: Callable[[PaneWait], None],
     ) -> None:  # fmt: skip
         self.needles = needles
         self.pane = pane
@@ -51,6 +53,8 @@ class PaneWait:
         self._conditions = conditions
         self._clock = clock
         self._feeds = feeds
+        self._typing = typing
+        self._echoes = Echoes()
         self._on_end = on_end
         self._lookout = Lookout(needles)
         self._heard_at = clock.monotonic()
@@ -89,6 +93,10 @@ class PaneWait:
     def begin(self, at: Cursor, pending: str) -> None:
         self.at = at
         self._lookout = Lookout(self.needles, pending)
+        typed = self._typing.recent(self.pane) if self.needles else []
+        self._echoes = Echoes(typed)
+        if typed and (earliest := min(t.cursor for t in typed)) < at:
+            self._echoes.lines(self._feeds.between(self.pane, earliest, at))
 
     def heard(self, lines: Lines, sources: Collection[str] | None) -> None:
         if not lines.final:
@@ -100,18 +108,24 @@ class PaneWait:
             self._lookout.reset()
             if self.needles:
                 self.at = lines.end
-                self._end("lagged")
+                self._end("lagged", reason="output was lost")
                 return
-        for found in self._lookout.lines(lines, sources):
-            self.at = lines.cursor(found.number or 0)
-            self._found(found)
+        hidden = self._echoes.lines(lines) if self._echoes else NOTHING
+        try:
+            for found in self._lookout.lines(lines, sources, hidden):
+                self.at = lines.cursor(found.number or 0)
+                self._found(found)
+                return
+        except TooSlow:
+            self._end("lagged", reason="a pattern takes too long")
             return
         self.at = lines.end
         if self._prompted is not None and self.at >= self._prompted:
             self._end("matched", "prompt")
 
     def paused(self, pending: str, at: Cursor) -> None:
-        for found in self._lookout.pending(pending):
+        hidden = self._echoes.pending(pending) if self._echoes else ()
+        for found in self._lookout.pending(pending, hidden):
             self._found(found)
             return
 
@@ -160,13 +174,14 @@ class PaneWait:
     def _end(
         self, outcome: Outcome, condition: Condition | None = None, *, pattern: str | None = None,
         match: str | None = None, line: str | None = None, groups: Sequence[str | None] = (),
-        exit: Exit | None = None,
+        exit: Exit | None = None, reason: str | None = None,
     ) -> None:  # fmt: skip
         if self.result is not None:
             return
         self.result = PaneResult(
             outcome=outcome, pane=self.pane.id, condition=condition, pattern=pattern, match=match,
             groups=list(groups), line=line, cursor=str(self.at), exit=exit,
+            reason=reason,
         )  # fmt: skip
         self.stop()
         self._on_end(self)

@@ -29,6 +29,7 @@ from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.model import Outcome, PaneResult, WaitInfo, WaitResult
 from orchestratord.features.watch.needle import Needle
 from orchestratord.features.watch.record import Conditions, Start, WaitRecord
+from orchestratord.features.watch.typing import Typing
 from orchestratord.features.watch.wait import PaneWait, Prompts
 from orchestratord.log import Log
 from orchestratord.store.db import Statement, Store
@@ -106,6 +107,8 @@ class Waits:
         self.patterns_of: Callable[[str], int] = lambda _: 0
         self._panes = panes
         self._feeds = feeds
+        self._typing = Typing(panes.spool, clock)
+        panes.keyboard.on_typed = self._typing.note
         self._store = store
         self._bus = bus
         self._clock = clock
@@ -235,7 +238,9 @@ class Waits:
         conditions = wait.conditions
         needles = [Needle(e) for e in (*conditions.patterns, *conditions.stop)]
         wait.parts = [
-            PaneWait(conditions, needles, pane, self._clock, self._feeds, wait.part_ended)
+            PaneWait(
+                conditions, needles, pane, self._clock, self._feeds, self._typing, wait.part_ended
+            )
             for pane, _ in places
         ]
         self._running.add(wait)
