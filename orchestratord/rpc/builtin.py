@@ -45,13 +45,18 @@ class Endpoint:
         raise NotImplementedError
 
 
-@method("rpc.discover")
+@method("rpc.discover", needs="nothing")
 def discover(endpoint: Endpoint, params: Empty) -> dict[str, Any]:
     """Describe every method, its parameters, result and errors (OpenRPC 1.3)."""
     return endpoint.discover()
 
 
-@method("subscription.cancel", errors=(SubscriptionNotFound,), cli=Cli(forms=(("subscription",),)))
+@method(
+    "subscription.cancel",
+    needs="nothing",
+    errors=(SubscriptionNotFound,),
+    cli=Cli(forms=(("subscription",),)),
+)
 def cancel(endpoint: Endpoint, params: CancelSubscription, call: Call) -> CancelledSubscription:
     """End a stream of this connection.
 

@@ -17,8 +17,12 @@ from msgspec import UNSET, UnsetType
 
 from orchestratord import log
 from orchestratord.errors import Cancelled, DeadlineExceeded, Fault, Internal
-from orchestratord.rpc.method import Call, Peer
+from orchestratord.rpc.audit import Account
+from orchestratord.rpc.caller import Caller
+from orchestratord.rpc.meter import Meter
+from orchestratord.rpc.method import Call
 from orchestratord.rpc.policy import Bound, Policy, Stopping, TooManySubscriptions
+from orchestratord.rpc.principal import Peer, acting
 from orchestratord.rpc.receipts import Ticket
 from orchestratord.rpc.stream import Subscription
 from orchestratord.rpc.wire import (
@@ -43,15 +47,23 @@ class Reply(Protocol):
 class _Flight:
     """One call that did not end at once. ``reply`` is None once it is answered."""
 
-    __slots__ = ("deadline", "id", "reply", "seconds", "size", "task", "ticket")
+    __slots__ = ("account", "deadline", "id", "meter", "reply", "seconds", "size", "task", "ticket")
 
     def __init__(
-        self, id: Id | UnsetType, reply: Reply | None, size: int, ticket: Ticket | None
+        self,
+        id: Id | UnsetType,
+        reply: Reply | None,
+        size: int,
+        ticket: Ticket | None,
+        account: Account | None,
+        meter: Meter | None,
     ) -> None:
         self.id = id
         self.reply = reply
         self.size = size
         self.ticket = ticket
+        self.account = account
+        self.meter = meter
         self.seconds: float | None = None
         self.deadline: float | None = None
         self.task: asyncio.Task[None] | None = None
@@ -84,6 +96,7 @@ class Calls:
         self._number = 0
         self._streams = 0
         self._closed = False
+        self._caller = Caller(peer, policy)
         self.subscriptions: dict[str, Subscription] = {}
 
     @property
@@ -155,21 +168,27 @@ class Calls:
                 raise MethodNotFound(method=_shown(request.method))
             if self._policy.stopping:
                 raise Stopping()
-            params, key = bound.read(request.params)
+            given = bound.read(request.params)
+            entrance = self._caller.admit(bound, given, size)
         except Fault as fault:
             self._refuse(id, fault, reply)
             return
         self._number += 1
         name = f"{self._peer.connection}.{self._number}"
-        call = Call(peer=self._peer, request=name, idempotency_key=key)
+        principal = entrance.principal
+        call = Call(peer=self._peer, principal=principal, request=name, idempotency_key=given.key)
         token = log.request_id.set(name)
+        entered = acting.set(entrance.acting) if entrance.acting is not None else None
         try:
-            if bound.at_once and key is None:
-                self._run_at_once(bound, params, call, id, reply)
+            if bound.at_once and given.key is None:
+                self._run_at_once(bound, given.params, call, entrance.account, id, reply)
             else:
-                ticket = self._policy.ticket(bound.entry, params, call)
-                self._launch(_Flight(id, reply, size, ticket), bound, params, call)
+                ticket = self._policy.ticket(bound.entry, given.params, call)
+                flight = _Flight(id, reply, size, ticket, entrance.account, principal.meter)
+                self._launch(flight, bound, given.params, call)
         finally:
+            if entered is not None:
+                acting.reset(entered)
             log.request_id.reset(token)
 
     def _run_at_once(
@@ -177,14 +196,19 @@ class Calls:
         bound: Bound,
         params: msgspec.Struct,
         call: Call,
+        account: Account | None,
         id: Id | UnsetType,
         reply: Reply | None,
     ) -> None:
         try:
             result = bound.invoke_at_once(params, call)
         except Exception as error:
-            self._refuse(id, self._fault(error), reply)
+            fault = self._fault(error)
+            self._policy.note(account, fault)
+            self._refuse(id, fault, reply)
             return
+        if account is not None:
+            self._policy.note(account, None)
         if reply is not None and id is not UNSET:
             reply(id, self._answer(id, result))
 
@@ -258,6 +282,8 @@ class Calls:
         then: Callable[[], None] | None = None,
     ) -> None:
         reply, flight.reply = flight.reply, None
+        account, flight.account = flight.account, None
+        self._policy.note(account, fault)
         if flight.id is not UNSET and self._by_id.get(flight.id) is flight:
             del self._by_id[flight.id]
         if fault is not None:
@@ -277,6 +303,8 @@ class Calls:
             self._settle(flight, fault=Cancelled())
         self._flights.discard(flight)
         self._load -= flight.size
+        if flight.meter is not None:
+            flight.meter.give_back(flight.size)
         self._policy.statistics.in_flight -= 1
         self._on_end()
 

@@ -24,25 +24,24 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestratord.errors import Fault
+from orchestratord.rpc.principal import Need, Peer, Principal, Scope
+
+__all__ = ["Call", "Cli", "Method", "Peer", "Table", "method"]
 
 METHOD_NAME = re.compile(r"[a-z]+\.[a-z_]+\Z")
 DEFAULT_DEADLINE = 30.0
 """Seconds after which a call ends that names no time of its own."""
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is on the other end, as the kernel said when it connected."""
-
-    uid: int
-    gid: int
-    pid: int
-    connection: int
+RESERVED = ("idempotency_key", "token")
+"""Parameters that any method may be given; none may have a field of that name."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a method may know of the call it serves."""
 
     peer: Peer
+    principal: Principal
     request: str
     idempotency_key: str | None = None
 
@@ -61,7 +60,11 @@ class Cli(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of the table."""
+    """One entry of the table.
+
+    ``needs`` is what the caller must be allowed to do, ``conditions`` are fields
+    that need a scope of their own when they are given.
+    """
 
     name: str
     summary: str
@@ -71,13 +74,19 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     streams: bool
     mutates: bool
-    admin: bool
+    needs: Need
+    conditions: tuple[tuple[str, Scope], ...]
     errors: tuple[type[Fault], ...]
     cli: Cli
     deadline: float | None
     handler: Callable[..., Any]
     awaits: bool
     wants_call: bool
+
+    @property
+    def admin(self) -> bool:
+        """Whether it is for who runs the daemon."""
+        return self.needs == "admin"
 
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -87,14 +96,16 @@ def method(
     name: str,
     *,
     mutates: bool = False,
-    admin: bool = False,
+    needs: Need | None = None,
     errors: tuple[type[Fault], ...] = (),
     cli: Cli | None = None,
     deadline: float | None = DEFAULT_DEADLINE,
 ) -> Callable[[Handler], Handler]:
     """Make a function a method of the table.
 
-    ``mutates`` lets callers send an ``idempotency_key``. ``deadline`` is in
+    ``mutates`` lets callers send an ``idempotency_key``. ``needs`` says what the
+    caller must be allowed to do to what is touched; absent: what the verb says
+    (create, kill), else input for what mutates and read for what does not. ``deadline`` is in
     seconds; a params field called ``timeout`` overrides it for one call. None
     means that the method ends by itself (streams, and what answers after its timeout).
     """
@@ -119,7 +130,8 @@ def method(
             result=result,
             streams=streams,
             mutates=mutates,
-            admin=admin,
+            needs=needs or _need_of(name, mutates),
+            conditions=_conditions(name, hints[parameters[1]]),
             errors=errors,
             cli=cli or Cli(),
             deadline=None if streams else deadline,
@@ -131,6 +143,31 @@ def method(
         return handler
 
     return register
+
+
+def _need_of(name: str, mutates: bool) -> Need:
+    match name.partition(".")[2]:
+        case "create":
+            return "create"
+        case "kill":
+            return "kill"
+        case _:
+            return "input" if mutates else "read"
+
+
+def _conditions(name: str, params: type[msgspec.Struct]) -> tuple[tuple[str, Scope], ...]:
+    """Return the fields whose ``Meta`` says ``extra={"needs": SCOPE}``."""
+    hints = typing.get_type_hints(params, include_extras=True)
+    if not params.__struct_config__.forbid_unknown_fields:
+        raise ValueError(f"{name}: {params.__name__} must forbid unknown fields, as Params does")
+    if taken := hints.keys() & set(RESERVED):
+        raise ValueError(f"{name}: {min(taken)} is taken out of every method's parameters")
+    return tuple(
+        (field, meta.extra["needs"])
+        for field, hint in hints.items()
+        for meta in getattr(hint, "__metadata__", ())
+        if isinstance(meta, msgspec.Meta) and meta.extra and "needs" in meta.extra
+    )
 
 
 class Table(dict[str, Method]):

@@ -11,7 +11,7 @@ from orchestratord.errors import Fault
 from orchestratord.rpc import wire
 from orchestratord.rpc.builtin import complete
 from orchestratord.rpc.method import Method, Table
-from orchestratord.rpc.params import KEY, KEY_LENGTH, InvalidParams
+from orchestratord.rpc.params import KEY, KEY_LENGTH, TOKEN, TOKEN_LENGTH, InvalidParams
 from orchestratord.rpc.schema import Schema
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -88,6 +88,14 @@ _KEY: dict[str, Any] = {
 }
 
 
+_TOKEN: dict[str, Any] = {
+    "name": TOKEN,
+    "description": "Who calls: an agent's token. Absent: whoever the connection is known to be.",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": TOKEN_LENGTH, "writeOnly": True},
+}
+
+
 def _method(entry: Method, params: Schema, result: Schema) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": entry.name,
@@ -107,10 +115,13 @@ def _method(entry: Method, params: Schema, result: Schema) -> dict[str, Any]:
         ],
         "x-stream": entry.streams,
         "x-mutates": entry.mutates,
+        "x-needs": entry.needs,
+        "x-conditions": dict(entry.conditions),
         "x-deadline": entry.deadline,
     }
     if entry.mutates and not entry.streams:
         described["params"].append(_KEY)
+    described["params"].append(_TOKEN)
     if entry.streams:
         described["result"] = {"name": "subscription", "schema": _SUBSCRIPTION}
         described["x-item"] = result

@@ -1,7 +1,7 @@
 """A call's parameters: decoded strictly, refused in words.
 
-Takes the raw ``params`` of a request, gives the method's Struct and the
-idempotency key that came along. What does not fit is ``InvalidArgument`` with
+Takes the raw ``params`` of a request, gives the method's Struct, and the
+idempotency key and the token that came along. What does not fit is ``InvalidArgument`` with
 code -32602, a sentence, and ``field``. A wrong value is repeated only when it
 is short, at the top level, and broke a stated rule (a choice, a bound, a
 pattern); never that of a field whose schema says ``writeOnly``.
@@ -20,6 +20,9 @@ from orchestratord.rpc.schema import Schema, fields
 
 KEY = "idempotency_key"
 KEY_LENGTH = 128
+TOKEN = "token"
+TOKEN_LENGTH = 128
+_KEY, _TOKEN = f'"{KEY}"'.encode(), f'"{TOKEN}"'.encode()
 _SHOWN = 80
 """The longest piece of a caller's input that an error repeats."""
 
@@ -48,6 +51,15 @@ class InvalidParams(InvalidArgument):
         return "InvalidArgument"
 
 
+class Given(msgspec.Struct, frozen=True, gc=False):
+    """What a request gave. ``raw`` is what is left without key and token."""
+
+    params: msgspec.Struct
+    key: str | None
+    token: str | None
+    raw: Raw
+
+
 class Reader:
     """Decodes the parameters of one method."""
 
@@ -57,19 +69,31 @@ class Reader:
         self._params = params
         self._keyed = keyed
 
-    def read(self, raw: Raw) -> tuple[msgspec.Struct, str | None]:
-        """Return the parameters and the idempotency key, or raise ``InvalidParams``."""
-        key = None
-        if self._keyed and KEY.encode() in bytes(raw):
-            key, raw = _take_key(raw)
+    def read(self, raw: Raw) -> Given:
+        """Return what was given, or raise ``InvalidParams``."""
         try:
-            return self._decoder.decode(raw), key
-        except msgspec.ValidationError as error:
-            raise self._refusal(raw, str(error)) from None
+            try:
+                return Given(self._decoder.decode(raw), None, None, raw)
+            except msgspec.ValidationError as error:
+                return self._read_with_reserved(bytes(raw), error)
         except RecursionError:
             raise InvalidParams(reason="params are nested too deeply", field="params") from None
 
-    def _refusal(self, raw: Raw, message: str) -> InvalidParams:
+    def _read_with_reserved(self, data: bytes, error: msgspec.ValidationError) -> Given:
+        """Take out what is no parameter of the method, which is why it was refused, or refuse."""
+        rest, key, token = data, None, None
+        if _TOKEN in data:
+            token, rest = _take(TOKEN, TOKEN_LENGTH, rest)
+        if self._keyed and _KEY in data:
+            key, rest = _take(KEY, KEY_LENGTH, rest)
+        if rest is data:
+            raise self._refusal(data, str(error)) from None
+        try:
+            return Given(self._decoder.decode(rest), key, token, Raw(rest))
+        except msgspec.ValidationError as remaining:
+            raise self._refusal(rest, str(remaining)) from None
+
+    def _refusal(self, raw: bytes, message: str) -> InvalidParams:
         place = _PLACE.search(message)
         path = place[2] if place else ""
         if place:
@@ -101,17 +125,23 @@ def params_hash(params: msgspec.Struct) -> str:
     return hashlib.sha256(msgspec.json.encode(params, order="deterministic")).hexdigest()
 
 
-def _take_key(raw: Raw) -> tuple[str | None, Raw]:
+def _take(name: str, longest: int, data: bytes) -> tuple[str | None, bytes]:
+    """Take a string that is no parameter of the method out of the parameters, if it is there."""
     try:
-        members = msgspec.json.decode(raw, type=dict[str, Raw])
-        found = members.pop(KEY, None)
-        key = None if found is None else msgspec.json.decode(found, type=str | None)
+        members = msgspec.json.decode(data, type=dict[str, Raw])
+    except msgspec.ValidationError:  # no object: who decodes it says so
+        return None, data
+    found = members.pop(name, None)
+    if found is None:
+        return None, data
+    try:
+        value = msgspec.json.decode(found, type=str | None)
     except msgspec.ValidationError:
-        raise InvalidParams(reason=f"{KEY} must be a string", field=KEY) from None
-    if key is not None and not 1 <= len(key) <= KEY_LENGTH:
-        reason = f"{KEY} must have 1 to {KEY_LENGTH} characters, not {len(key)}"
-        raise InvalidParams(reason=reason, field=KEY)
-    return key, Raw(msgspec.json.encode(members))
+        raise InvalidParams(reason=f"{name} must be a string", field=name) from None
+    if value is not None and not 1 <= len(value) <= longest:
+        reason = f"{name} must have 1 to {longest} characters, not {len(value)}"
+        raise InvalidParams(reason=reason, field=name)
+    return value, msgspec.json.encode(members)
 
 
 def _rule(message: str, schema: Schema) -> tuple[str, bool]:
@@ -132,7 +162,7 @@ def _rule(message: str, schema: Schema) -> tuple[str, bool]:
     return words + bound, not bound.startswith(" of length")
 
 
-def _value(raw: Raw, field: str) -> str | None:
+def _value(raw: bytes, field: str) -> str | None:
     try:
         found = bytes(msgspec.json.decode(raw, type=dict[str, Raw])[field])
     except (msgspec.ValidationError, KeyError):  # below the top level

@@ -13,9 +13,11 @@ from typing import Any, cast
 import msgspec
 
 from orchestratord.clock import Clock
-from orchestratord.errors import ResourceExhausted, Unavailable
+from orchestratord.errors import Fault, PermissionDenied, ResourceExhausted, Unavailable
+from orchestratord.rpc.audit import Account, Auditor, NoAudit
 from orchestratord.rpc.method import Call, Method, Table
-from orchestratord.rpc.params import Reader, params_hash
+from orchestratord.rpc.params import Given, Reader, params_hash
+from orchestratord.rpc.principal import EVERYTHING, Acting, ByUid, Identities
 from orchestratord.rpc.receipts import Once, Receipts, Ticket
 from orchestratord.rpc.wire import MAX_FRAME
 
@@ -81,9 +83,33 @@ class Bound:
 
     def __init__(self, entry: Method, service: object) -> None:
         self.entry = entry
+        self.needs, self.mutates = entry.needs, entry.mutates
         self.at_once = not entry.awaits and not entry.streams
         self.read = Reader(entry.name, entry.params, entry.mutates and not entry.streams).read
         self._service = service
+        self._defaults = {
+            field.name: field.default for field in msgspec.structs.fields(entry.params)
+        }
+
+    def admit(self, given: Given, acting: Acting, size: int) -> None:
+        """Let in a caller who is not free, or raise what it lacks; counts for its quota."""
+        acting.enter()
+        for field, scope in self.entry.conditions:
+            if getattr(given.params, field) != self._defaults[field]:
+                acting.principal.require(scope)
+        acting.force = getattr(given.params, "force", False)
+        if acting.principal.meter is not None:
+            acting.principal.meter.take(0 if self.at_once and given.key is None else size)
+
+    def account(self, given: Given, acting: Acting) -> Account | None:
+        """Return what is noted of a call in the end; None for one that can only read."""
+        if not self.entry.mutates and acting.principal.scopes is EVERYTHING:
+            return None
+        return self.opened(given, acting)
+
+    def opened(self, given: Given, acting: Acting) -> Account:
+        """Open the account of a call."""
+        return Account.of(self.entry.name, self.entry.mutates, acting, bytes(given.raw))
 
     def seconds(self, params: msgspec.Struct) -> float | None:
         """Return the time the call may take: its own ``timeout`` and a second, or the method's.
@@ -126,7 +152,11 @@ class Policy:
         limits: Limits,
         receipts: Receipts,
         clock: Clock,
+        identities: Identities | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
+        self.identities = identities or ByUid()
+        self.auditor = auditor or NoAudit()
         self.methods = {
             name: Bound(entry, services[entry.service]) for name, entry in table.items()
         }
@@ -136,6 +166,11 @@ class Policy:
         self.statistics = Statistics()
         self.partial = 0
         self.stopping = False
+
+    def note(self, account: Account | None, fault: Fault | None) -> None:
+        """Take down a call that changes something, or was denied."""
+        if account is not None and (account.mutates or isinstance(fault, PermissionDenied)):
+            self.auditor.note(account, fault)
 
     def ticket(self, entry: Method, params: msgspec.Struct, call: Call) -> Ticket | None:
         """Return what a call with an idempotency key is known by."""

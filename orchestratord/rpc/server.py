@@ -17,11 +17,13 @@ from typing import Any
 from orchestratord import log
 from orchestratord.clock import Clock, SystemClock
 from orchestratord.errors import PermissionDenied
+from orchestratord.rpc.audit import Auditor
 from orchestratord.rpc.builtin import Endpoint, complete
 from orchestratord.rpc.method import Peer, Table
 from orchestratord.rpc.openrpc import openrpc
 from orchestratord.rpc.peer import Connection
 from orchestratord.rpc.policy import Limits, Policy, Statistics
+from orchestratord.rpc.principal import Identities
 from orchestratord.rpc.receipts import MemoryReceipts, Receipts
 from orchestratord.rpc.socket import credentials
 from orchestratord.rpc.wire import encode_error
@@ -52,6 +54,8 @@ class Server(Endpoint):
         limits: Limits | None = None,
         receipts: Receipts | None = None,
         clock: Clock | None = None,
+        identities: Identities | None = None,
+        auditor: Auditor | None = None,
         title: str = "orchestratord",
         version: str = "0",
     ) -> None:
@@ -64,6 +68,8 @@ class Server(Endpoint):
             self._limits,
             receipts or MemoryReceipts(self._clock),
             self._clock,
+            identities,
+            auditor,
         )
         self._title, self._version = title, version
         self._document: dict[str, Any] | None = None

@@ -57,6 +57,12 @@ _REFERENCE_HEAD = """\
 JSON-RPC 2.0 over a Unix socket, one JSON value a line. Parameters are one JSON object.
 A method that mutates also takes `idempotency_key` (1 to 128 characters): the same key
 within 24 hours gives the first answer, and acts once.
+
+Any method takes `token`, an agent's; without it the caller is whoever the connection was
+recognised as (`agent.whoami` tells). What a method needs: `read`, `input` and `kill` are
+`read:own`, `input:own` and `kill:own` for what the caller owns, `read:all`, `input:any` and
+`kill:any` for what others own; `create` and `admin` are scopes of that name. A user's own
+programs have every scope.
 """
 
 
@@ -213,7 +219,9 @@ def _section(entry: Method) -> str:
                 f"| {_cell(_described(field.schema))} |"
             )
         lines.append("")
-    facts = [word for word in ("mutates", "streams", "admin") if getattr(entry, word)]
+    facts = [word for word in ("mutates", "streams") if getattr(entry, word)]
+    facts.append(f"needs {entry.needs}")
+    facts += [f"needs {scope} for {field}" for field, scope in entry.conditions]
     facts.append(f"ends within {entry.deadline:g} s" if entry.deadline else "ends by itself")
     lines.append(f"{', '.join(facts)[:1].upper()}{', '.join(facts)[1:]}.")
     if entry.errors:

@@ -54,7 +54,7 @@ class Wait(Params, frozen=True):
     name: Annotated[str, Meta(pattern=r"^[a-z]+$", description="Lower-case letters.")] = "a"
     mode: Literal["polite", "stubborn"] = "polite"
     labels: dict[str, Annotated[str, Meta(max_length=5)]] = msgspec.field(default_factory=dict)
-    token: Annotated[str, Meta(pattern="^t", extra_json_schema={"writeOnly": True})] = "t"
+    secret: Annotated[str, Meta(pattern="^t", extra_json_schema={"writeOnly": True})] = "t"
 
 
 class Fail(Params, frozen=True):

@@ -8,7 +8,7 @@ from msgspec import Meta, Raw
 from rpc_serving import Add, Wait
 
 from orchestratord.model import Params
-from orchestratord.rpc.params import InvalidParams, Reader, params_hash
+from orchestratord.rpc.params import Given, InvalidParams, Reader, params_hash
 
 
 class Deep(Params, frozen=True):
@@ -60,7 +60,7 @@ def test_the_field_and_what_it_must_be_are_named(given: Any, field: str, sentenc
         (
             {"nome": 1},
             "nome is not a parameter of test.method, "
-            "which takes timeout, name, mode, labels, token",
+            "which takes timeout, name, mode, labels, secret",
         ),
     ],
 )
@@ -69,18 +69,36 @@ def test_a_short_wrong_value_is_repeated(given: Any, sentence: str) -> None:
 
 
 def test_a_secret_a_label_and_a_long_value_are_never_repeated() -> None:
-    for given in ({"token": "SECRET"}, {"labels": {"a": "SECRET"}}, {"name": "SECRET" * 1000}):
+    for given in ({"secret": "SECRET"}, {"labels": {"a": "SECRET"}}, {"name": "SECRET" * 1000}):
         assert "SECRET" not in complaint(Wait, given)[1]
     assert len(complaint(Wait, {"x" * 100_000: 1})[1]) < 300
 
 
 def test_the_idempotency_key_is_taken_out_before_the_rest_is_judged() -> None:
     reader = Reader("test.add", Add, keyed=True)
-    assert reader.read(Raw(b'{"by":2,"idempotency_key":"k"}')) == (Add(by=2), "k")
-    assert reader.read(Raw(b'{"by":2,"idempotency_key":null}')) == (Add(by=2), None)
+    given = reader.read(Raw(b'{"by":2,"idempotency_key":"k"}'))
+    assert given == Given(Add(by=2), "k", None, Raw(b'{"by":2}'))
+    assert reader.read(Raw(b'{"by":2,"idempotency_key":null}')).key is None
     assert complaint(Add, {"idempotency_key": 5})[0] == "idempotency_key"
     assert complaint(Add, {"idempotency_key": ""})[0] == "idempotency_key"
     assert complaint(Add, {"idempotency_key": "x" * 129})[0] == "idempotency_key"
+
+
+def test_any_method_takes_a_token_which_no_error_repeats() -> None:
+    reader = Reader("test.add", Add, keyed=False)
+    given = reader.read(Raw(b'{"token":"SECRET","by":2}'))
+    assert given == Given(Add(by=2), None, "SECRET", Raw(b'{"by":2}'))
+    assert reader.read(Raw(b'{"by":2}')).token is None
+    for wrong in ({"token": "SECRET", "by": "x"}, {"token": ["SECRET"]}, {"token": "SECRET" * 99}):
+        assert "SECRET" not in complaint(Add, wrong)[1]
+
+
+def test_a_token_within_a_parameter_is_not_the_call_s() -> None:
+    class Nested(Params, frozen=True):
+        env: dict[str, str]
+
+    given = Reader("test.nested", Nested, keyed=True).read(Raw(b'{"env":{"token":"x"}}'))
+    assert given == Given(Nested(env={"token": "x"}), None, None, Raw(b'{"env":{"token":"x"}}'))
 
 
 def test_a_method_that_changes_nothing_takes_no_key() -> None:
@@ -91,5 +109,5 @@ def test_a_method_that_changes_nothing_takes_no_key() -> None:
 def test_equal_parameters_hash_alike_however_they_were_written() -> None:
     read = Reader("test.add", Add, keyed=True).read
     written = [b"{}", b'{"by":1}', b'{ "fail" : false, "by" : 1 }']
-    assert len({params_hash(read(Raw(text))[0]) for text in written}) == 1
+    assert len({params_hash(read(Raw(text)).params) for text in written}) == 1
     assert params_hash(Add()) != params_hash(Add(by=2))

@@ -44,7 +44,7 @@ class Thing(Result, frozen=True):
 @method(
     "thing.do_it",
     mutates=True,
-    admin=True,
+    needs="admin",
     errors=(Nope,),
     cli=Cli(forms=(("pane", "keys..."),), columns=("id",), aliases=("do",)),
 )
@@ -179,7 +179,7 @@ def test_the_document_has_what_openrpc_asks_for() -> None:
     found = {entry["name"]: entry for entry in document["methods"]}
     do_it = found["thing.do_it"]
     assert do_it["paramStructure"] == "by-name"
-    assert [param["name"] for param in do_it["params"]][-1] == "idempotency_key"
+    assert [param["name"] for param in do_it["params"]][-2:] == ["idempotency_key", "token"]
     lines = next(param for param in do_it["params"] if param["name"] == "lines")
     assert (lines["required"], lines["schema"]["default"]) == (False, None)
     assert do_it["errors"] == [

@@ -6,5 +6,5 @@ from orchestratord.rpc.method import Call
 
 
 def owner_of(call: Call) -> str:
-    """Return the principal of a call."""
-    return f"uid:{call.peer.uid}"
+    """Return the owner of what a call makes: ``agent:NAME`` or ``uid:N``."""
+    return call.principal.owner

@@ -25,7 +25,7 @@ from orchestratord.rpc.method import Call, Cli, method
 from orchestratord.store.fault import StoreFailing, StoreFull
 
 
-@method("daemon.ping", cli=Cli(columns=("version", "pid", "uptime")))
+@method("daemon.ping", needs="nothing", cli=Cli(columns=("version", "pid", "uptime")))
 def ping(system: System, params: Empty) -> Ping:
     """Say that the daemon is alive."""
     return system.ping()
@@ -37,7 +37,7 @@ async def status(system: System, params: Empty) -> Status:
     return system.status()
 
 
-@method("daemon.stop", mutates=True, admin=True)
+@method("daemon.stop", mutates=True, needs="admin")
 def stop(system: System, params: StopDaemon, call: Call) -> Stopped:
     """Stop the daemon; its panes live on unless the tmux server is ended too.
 
@@ -48,7 +48,10 @@ def stop(system: System, params: StopDaemon, call: Call) -> Stopped:
 
 
 @method(
-    "daemon.reload", mutates=True, admin=True, errors=(BadSetting, UnknownSetting, UnreadableFile)
+    "daemon.reload",
+    mutates=True,
+    needs="admin",
+    errors=(BadSetting, UnknownSetting, UnreadableFile),
 )
 async def reload(system: System, params: Empty) -> Reloaded:
     """Read the configuration anew; an unusable one changes nothing."""
@@ -61,7 +64,7 @@ def config(system: System, params: Empty) -> Effective:
     return system.effective()
 
 
-@method("daemon.reconcile", admin=True)
+@method("daemon.reconcile", needs="admin")
 async def reconcile(system: System, params: Empty) -> Reconciled:
     """Compare with tmux now, and tell what differed."""
     return Reconciled(differences=await system.reconcile())
@@ -76,7 +79,7 @@ async def doctor(system: System, params: Empty) -> Diagnosis:
 @method(
     "daemon.backup",
     mutates=True,
-    admin=True,
+    needs="admin",
     errors=(BackupExists, NoSuchDirectory, StoreFull, StoreFailing),
     cli=Cli(forms=(("path",),)),
     deadline=300.0,
