@@ -63,7 +63,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the table.
 
     ``needs`` is what the caller must be allowed to do, ``conditions`` are fields
-    that need a scope of their own when they are given.
+    that need a scope of their own when they are given ("": whatever is given).
     """
 
     name: str
@@ -97,6 +97,7 @@ def method(
     *,
     mutates: bool = False,
     needs: Need | None = None,
+    also: Scope | None = None,
     errors: tuple[type[Fault], ...] = (),
     cli: Cli | None = None,
     deadline: float | None = DEFAULT_DEADLINE,
@@ -105,7 +106,9 @@ def method(
 
     ``mutates`` lets callers send an ``idempotency_key``. ``needs`` says what the
     caller must be allowed to do to what is touched; absent: what the verb says
-    (create, kill), else input for what mutates and read for what does not. ``deadline`` is in
+    (create, kill), else input for what mutates and read for what does not. ``also``
+    is a scope that it needs beside that, a field's ``Meta(extra={"needs": SCOPE})``
+    one that giving the field needs. ``deadline`` is in
     seconds; a params field called ``timeout`` overrides it for one call. None
     means that the method ends by itself (streams, and what answers after its timeout).
     """
@@ -131,7 +134,7 @@ def method(
             streams=streams,
             mutates=mutates,
             needs=needs or _need_of(name, mutates),
-            conditions=_conditions(name, hints[parameters[1]]),
+            conditions=_conditions(name, hints[parameters[1]], also),
             errors=errors,
             cli=cli or Cli(),
             deadline=None if streams else deadline,
@@ -155,19 +158,22 @@ def _need_of(name: str, mutates: bool) -> Need:
             return "input" if mutates else "read"
 
 
-def _conditions(name: str, params: type[msgspec.Struct]) -> tuple[tuple[str, Scope], ...]:
-    """Return the fields whose ``Meta`` says ``extra={"needs": SCOPE}``."""
+def _conditions(
+    name: str, params: type[msgspec.Struct], also: Scope | None
+) -> tuple[tuple[str, Scope], ...]:
+    """Return the fields whose ``Meta`` names a scope; no field stands for every call."""
     hints = typing.get_type_hints(params, include_extras=True)
     if not params.__struct_config__.forbid_unknown_fields:
         raise ValueError(f"{name}: {params.__name__} must forbid unknown fields, as Params does")
     if taken := hints.keys() & set(RESERVED):
         raise ValueError(f"{name}: {min(taken)} is taken out of every method's parameters")
-    return tuple(
+    found = tuple(
         (field, meta.extra["needs"])
         for field, hint in hints.items()
         for meta in getattr(hint, "__metadata__", ())
         if isinstance(meta, msgspec.Meta) and meta.extra and "needs" in meta.extra
     )
+    return found if also is None else (("", also), *found)
 
 
 class Table(dict[str, Method]):

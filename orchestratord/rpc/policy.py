@@ -95,7 +95,7 @@ class Bound:
         """Let in a caller who is not free, or raise what it lacks; counts for its quota."""
         acting.enter()
         for field, scope in self.entry.conditions:
-            if getattr(given.params, field) != self._defaults[field]:
+            if not field or getattr(given.params, field) != self._defaults[field]:
                 acting.principal.require(scope)
         acting.force = getattr(given.params, "force", False)
         if acting.principal.meter is not None:

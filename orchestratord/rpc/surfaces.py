@@ -221,7 +221,7 @@ def _section(entry: Method) -> str:
         lines.append("")
     facts = [word for word in ("mutates", "streams") if getattr(entry, word)]
     facts.append(f"needs {entry.needs}")
-    facts += [f"needs {scope} for {field}" for field, scope in entry.conditions]
+    facts += [f"{scope} for {field}" if field else scope for field, scope in entry.conditions]
     facts.append(f"ends within {entry.deadline:g} s" if entry.deadline else "ends by itself")
     lines.append(f"{', '.join(facts)[:1].upper()}{', '.join(facts)[1:]}.")
     if entry.errors:

@@ -88,6 +88,7 @@ class AskDecision(Params, frozen=True, kw_only=True):
 
 @method(
     "decision.ask",
+    needs="read",
     mutates=True,
     errors=(BadOptions, TooManyDecisions, PaneNotFound, AmbiguousName, SessionNotFound),
     cli=Cli(forms=(("question", "options..."),)),

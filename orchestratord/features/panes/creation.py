@@ -21,6 +21,7 @@ from orchestratord.clock import Clock, rfc3339
 from orchestratord.errors import TmuxRefused
 from orchestratord.events import Fact
 from orchestratord.features.panes import placement
+from orchestratord.features.panes.access import maker
 from orchestratord.features.panes.fact import (
     PaneCreated,
     PaneRespawned,
@@ -253,6 +254,7 @@ class Creation:
             cwd=cwd,
             created_at=rfc3339(self._clock.now()),
             owner=wish.owner,
+            made_in=maker(),
             name=wish.name,
             labels=dict(wish.labels),
             keep=wish.keep,

@@ -24,7 +24,8 @@ class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What the service knows of a pane. Never holds values of the environment.
 
     ``held`` says that ``place.process`` is a holder, and ``program`` the one that
-    it starts; what a person respawned by hand has no holder.
+    it starts; what a person respawned by hand has no holder. ``made_in`` is the pane
+    in which its maker ran.
     """
 
     id: str
@@ -35,6 +36,7 @@ class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     cwd: str
     created_at: str
     owner: str
+    made_in: str | None = None
     name: str | None = None
     is_shell: bool = False
     program: Process | None = None

@@ -2,16 +2,19 @@
 
 In memory only; loaded from the store at start and saved by whoever changes a
 record, in the same commit as the fact that tells of it. Between reading a
-record here and changing it nobody may await. Does no I/O.
+record here and changing it nobody may await. Does no I/O. Whoever resolves a
+reference is asked by ``access`` whether it may touch what that names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from orchestratord.features.panes.access import touch, touch_all
 from orchestratord.features.panes.fault import (
     AmbiguousName,
     NameTaken,
@@ -141,17 +144,17 @@ class Registry:
 
     def session(self, ref: str) -> SessionRecord:
         """Return the living session with that id or exact name."""
-        found = self.sessions.get(ref)
-        if found is None or found.ended_at is not None:
-            found = next((s for s in self.live_sessions() if s.name == ref), None)
-        if found is None:
-            raise SessionNotFound(session=ref)
+        found = self._session(ref)
+        touch_all(found.id, found.owner, partial(self.in_session, found.id))
         return found
 
     def window(self, ref: str) -> WindowRecord:
         """Return the window with that id, ours or tmux's."""
         for window in self.windows.values():
             if ref in (window.id, window.tmux) and not window.ended:
+                session = self.sessions.get(window.session)
+                owner = session.owner if session else None
+                touch_all(window.id, owner, partial(self.in_window, window.id))
                 return window
         raise WindowNotFound(window=ref)
 
@@ -164,8 +167,22 @@ class Registry:
         Raises:
             PaneNotFound: nothing fits.
             AmbiguousName: several living panes fit; never one of them by guess.
+            ScopeMissing, NotOwner, WouldEndCaller: whoever acts may not touch it.
         """
-        within = None if session is None else self.session(session).id
+        found = self._pane(ref, session)
+        touch(found)
+        return found
+
+    def _session(self, ref: str) -> SessionRecord:
+        found = self.sessions.get(ref)
+        if found is None or found.ended_at is not None:
+            found = next((s for s in self.live_sessions() if s.name == ref), None)
+        if found is None:
+            raise SessionNotFound(session=ref)
+        return found
+
+    def _pane(self, ref: str, session: str | None) -> PaneRecord:
+        within = None if session is None else self._session(session).id
         if ref in self.panes:
             if within in (None, self.panes[ref].session):
                 return self.panes[ref]
@@ -178,7 +195,7 @@ class Registry:
         name = ref
         if within is None and "/" in ref:
             owner, _, name = ref.partition("/")
-            within = self.session(owner).id
+            within = self._session(owner).id
             if name in self.panes and self.panes[name].session == within:
                 return self.panes[name]
         fits = [p for p in self.panes.values() if p.name == name and within in (None, p.session)]

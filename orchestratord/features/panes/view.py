@@ -11,10 +11,12 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestratord.clock import Clock, rfc3339
+from orchestratord.features.panes.access import seen, sees
 from orchestratord.features.panes.keyboard import terminal
 from orchestratord.features.panes.model import (
     Foreground,
@@ -68,7 +70,8 @@ class View:
         return rfc3339(self._clock.now())
 
     def panes(self, records: list[PaneRecord]) -> list[Pane]:
-        """Show many panes; of more than ``AT_ONCE`` the details may be older than a second."""
+        """Show the panes that may be seen; of many the details may be older than a second."""
+        records = seen(records)
         now = self._clock.monotonic()
         stale = [p for p in records if p.exit is None and self._age(p, now) > FRESH]
         for pane in stale[:AT_ONCE]:
@@ -83,6 +86,19 @@ class View:
         if record.exit is None:
             self._look(record, self._clock.monotonic())
         return self._pane(record)
+
+    def windows(self, records: list[WindowRecord]) -> list[Window]:
+        """Show the windows that may be seen."""
+        owners = {s.id: s.owner for s in self._registry.sessions.values()}
+        inside = self._registry.in_window
+        return [
+            self.window(w) for w in records if sees(owners.get(w.session), partial(inside, w.id))
+        ]
+
+    def sessions(self, records: list[SessionRecord]) -> list[Session]:
+        """Show the sessions that may be seen."""
+        inside = self._registry.in_session
+        return [self.session(s) for s in records if sees(s.owner, partial(inside, s.id))]
 
     def window(self, record: WindowRecord) -> Window:
         """Show a window."""

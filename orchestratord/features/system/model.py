@@ -33,6 +33,7 @@ class StopDaemon(Params, frozen=True):
     """How to stop."""
 
     tmux: Annotated[bool, Meta(description="End the tmux server and every pane too.")] = False
+    force: Annotated[bool, Meta(description="Also if the caller runs in one of the panes.")] = False
 
 
 class BackUp(Params, frozen=True):

@@ -104,6 +104,7 @@ class Signalled(Result, frozen=True, kw_only=True):
 
 @method(
     "pane.signal",
+    needs="kill",
     mutates=True,
     errors=(*ABOUT_LIVING, BadSignal),
     cli=Cli(forms=(("pane", "signal"), ("session", "pane", "signal"))),

@@ -24,6 +24,9 @@ MOST_OF_A_LINE = 2000
 
 CursorText = Annotated[str, Meta(max_length=40, description="Where to begin: a cursor of ours.")]
 Pattern = Annotated[str, Meta(max_length=1024, description="A regular expression (RE2).")]
+Raw = Annotated[
+    bool, Meta(description="Byte for byte, as base64.", extra={"needs": "raw"})
+]  # fmt: skip
 Lines = Annotated[int, Meta(ge=1, le=100_000, description="Only so many lines from the end.")]
 
 
@@ -32,7 +35,9 @@ class CapturePane(OnePane, frozen=True, kw_only=True):
 
     history: Annotated[bool, Meta(description="With everything that scrolled off.")] = False
     lines: Lines | None = None
-    escapes: Annotated[bool, Meta(description="With escape sequences for colours.")] = False
+    escapes: Annotated[
+        bool, Meta(description="With escape sequences for colours.", extra={"needs": "raw"})
+    ] = False
     join: Annotated[bool, Meta(description="Join lines that tmux wrapped.")] = False
 
 
@@ -73,7 +78,7 @@ class ReadPane(OnePane, frozen=True, kw_only=True):
 
     since: CursorText | None = None
     max: Annotated[int, Meta(ge=1, le=MOST_BYTES, description="Bytes of output at most.")] = 262_144
-    raw: Annotated[bool, Meta(description="Byte for byte, as base64.")] = False
+    raw: Raw = False
 
 
 class ReadOutput(Result, frozen=True, kw_only=True):
@@ -102,7 +107,7 @@ class TailPane(OnePane, frozen=True, kw_only=True):
     """Parameters of pane.tail."""
 
     since: CursorText | None = None
-    raw: Annotated[bool, Meta(description="Byte for byte, as base64.")] = False
+    raw: Raw = False
 
 
 class TailItem(Result, frozen=True, kw_only=True):
@@ -219,7 +224,7 @@ class Cast(Result, frozen=True, kw_only=True):
     complete: bool
 
 
-@method("pane.record", errors=ABOUT_ONE, cli=Cli(forms=ONE_PANE))
+@method("pane.record", also="raw", errors=ABOUT_ONE, cli=Cli(forms=ONE_PANE))
 def record(panes: Panes, params: OnePane) -> Cast:
     """Return the output of a pane that is kept as an asciicast v2 recording."""
     pane = panes.registry.pane(params.pane, params.session)

@@ -52,6 +52,9 @@ ONE_PANE = (("pane",), ("session", "pane"))
 Incarnation = Annotated[
     int, Meta(ge=1, description="Refuse if the pane was respawned since this incarnation.")
 ]
+Force = Annotated[
+    bool, Meta(description="Also if the caller or its supervisor runs there; needs admin.")
+]
 Label = Annotated[str, Meta(description="A label to select by: KEY or KEY=VALUE.")]
 
 
@@ -78,7 +81,13 @@ class CreatePane(Params, frozen=True, kw_only=True):
         Placement,
         Meta(description="auto splits while each pane stays at least 80x12, else opens a window."),
     ] = "auto"
-    of: Annotated[str, Meta(description="The pane or window to place it by.")] | None = None
+    of: (
+        Annotated[
+            str,
+            Meta(description="The pane or window to place it by; by a pane, that one's owner's."),
+        ]
+        | None
+    ) = None
     layout: Annotated[Layout, Meta(description="Arrange the window so afterwards.")] | None = None
     keep: Annotated[bool, Meta(description="Keep the screen in tmux after the end.")] = False
     create_session: Annotated[
@@ -108,7 +117,8 @@ async def create(panes: Panes, params: CreatePane, call: Call) -> Pane:
             command=tuple(params.command) if params.command else None,
             shell=params.shell, cwd=params.cwd, env=params.env,
         ),
-        owner=owner_of(call), name=params.name, labels=params.labels, place=params.place,
+        owner=_owner(panes, params, call), name=params.name, labels=params.labels,
+        place=params.place,
         of=params.of, keep=params.keep, ttl=params.ttl, size=size,
     )  # fmt: skip
     pane = await panes.act(_make(panes, params, wish))
@@ -129,6 +139,14 @@ async def _make(panes: Panes, params: CreatePane, wish: Wish) -> PaneRecord:
     if params.layout is not None and window is not None:  # else it has ended already
         await panes.arrangement.layout(window, params.layout)
     return pane
+
+
+def _owner(panes: Panes, params: CreatePane, call: Call) -> str:
+    """Say whose the pane will be: a split of a pane that was named is its owner's."""
+    windows = panes.registry.windows.values()
+    if params.of is None or any(params.of in (w.id, w.tmux) for w in windows):
+        return owner_of(call)
+    return panes.registry.living(params.of).owner
 
 
 def _checked(name: str) -> str:
@@ -220,6 +238,7 @@ class KillPane(OnePane, frozen=True, kw_only=True):
 
     grace: Grace = 2.0
     incarnation: Incarnation | None = None
+    force: Force = False
 
 
 class KilledPane(Result, frozen=True, kw_only=True):
@@ -258,6 +277,7 @@ class RespawnPane(OnePane, frozen=True, kw_only=True):
     command: Argv | None = None
     env: Environment = {}
     incarnation: Incarnation | None = None
+    force: Force = False
 
 
 class RespawnedPane(Result, frozen=True, kw_only=True):
@@ -269,6 +289,7 @@ class RespawnedPane(Result, frozen=True, kw_only=True):
 
 @method(
     "pane.respawn",
+    needs="kill",
     mutates=True,
     errors=(*ABOUT_ONE, PaneExited, StaleIncarnation, NoSuchProgram, BadValue),
     cli=Cli(forms=(("pane",), ("pane", "command..."))),

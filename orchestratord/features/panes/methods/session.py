@@ -15,6 +15,7 @@ from orchestratord.features.panes.fault import (
     SessionNotFound,
 )
 from orchestratord.features.panes.methods.owner import owner_of
+from orchestratord.features.panes.methods.pane import Force
 from orchestratord.features.panes.model import NewSession, Session
 from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.record import PaneRecord, SessionRecord
@@ -99,11 +100,14 @@ class ListSessions(Params, frozen=True, kw_only=True):
 @method("session.list", cli=Cli(columns=_COLUMNS))
 def list_(panes: Panes, params: ListSessions) -> list[Session]:
     """List the sessions."""
-    return [
-        panes.view.session(s)
-        for s in panes.registry.live_sessions()
-        if params.label is None or panes.view.labeled(s.labels, params.label)
-    ]
+    labeled = panes.view.labeled
+    return panes.view.sessions(
+        [
+            s
+            for s in panes.registry.live_sessions()
+            if params.label is None or labeled(s.labels, params.label)
+        ]
+    )
 
 
 class GetSession(Params, frozen=True, kw_only=True):
@@ -144,6 +148,7 @@ class KillSession(Params, frozen=True, kw_only=True):
 
     session: SessionRef
     grace: Grace = 2.0
+    force: Force = False
 
 
 class KilledSession(Result, frozen=True, kw_only=True):
@@ -175,7 +180,7 @@ class FitSession(Params, frozen=True, kw_only=True):
     height: Rows | None = None
 
 
-@method("session.fit", errors=(SessionNotFound,), cli=Cli(forms=(("session",),)))
+@method("session.fit", needs="input", errors=(SessionNotFound,), cli=Cli(forms=(("session",),)))
 async def fit(panes: Panes, params: FitSession) -> Session:
     """Fit a session's windows to a terminal; without a size, give them their own again."""
     session = panes.registry.session(params.session)

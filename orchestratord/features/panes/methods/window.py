@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestratord.features.panes.arrangement import Layout
 from orchestratord.features.panes.fault import BadDirectory, SessionNotFound, WindowNotFound
 from orchestratord.features.panes.methods.owner import owner_of
+from orchestratord.features.panes.methods.pane import Force
 from orchestratord.features.panes.model import Window
 from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.service import Panes
@@ -53,11 +54,8 @@ class ListWindows(Params, frozen=True, kw_only=True):
 def list_(panes: Panes, params: ListWindows) -> list[Window]:
     """List the windows."""
     within = panes.registry.session(params.session).id if params.session else None
-    return [
-        panes.view.window(w)
-        for w in panes.registry.windows.values()
-        if not w.ended and within in (None, w.session)
-    ]
+    windows = panes.registry.windows.values()
+    return panes.view.windows([w for w in windows if not w.ended and within in (None, w.session)])
 
 
 class GetWindow(Params, frozen=True, kw_only=True):
@@ -97,6 +95,7 @@ class KillWindow(Params, frozen=True, kw_only=True):
 
     window: WindowRef
     grace: Grace = 2.0
+    force: Force = False
 
 
 class KilledWindow(Result, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ MaxOutput = Annotated[
         description="Bytes of output in the answer at most, the last ones; all is in pane.read.",
     ),
 ]  # fmt: skip
-Raw = Annotated[bool, Meta(description="Output byte for byte, as base64.")]
+Raw = Annotated[bool, Meta(description="Output byte for byte, as base64.", extra={"needs": "raw"})]
 
 
 class ExecPane(OnePane, frozen=True, kw_only=True):

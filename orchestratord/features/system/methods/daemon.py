@@ -22,6 +22,7 @@ from orchestratord.features.system.model import (
 from orchestratord.features.system.service import System
 from orchestratord.model import Empty
 from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.principal import WouldEndCaller
 from orchestratord.store.fault import StoreFailing, StoreFull
 
 
@@ -37,12 +38,14 @@ async def status(system: System, params: Empty) -> Status:
     return system.status()
 
 
-@method("daemon.stop", mutates=True, needs="admin")
+@method("daemon.stop", mutates=True, needs="admin", errors=(WouldEndCaller,))
 def stop(system: System, params: StopDaemon, call: Call) -> Stopped:
     """Stop the daemon; its panes live on unless the tmux server is ended too.
 
     Answers, then stops: other calls are given some seconds to end.
     """
+    if params.tmux and call.principal.pane is not None and not params.force:
+        raise WouldEndCaller(thing=call.principal.pane)
     system.shut_down(f"daemon.stop by pid {call.peer.pid}", params.tmux)
     return Stopped(stopping=True, tmux=params.tmux)
 

@@ -65,7 +65,7 @@ class WaitPane(Params, frozen=True, kw_only=True):
 
 
 @method(
-    "pane.wait",
+    "pane.wait", needs="read",
     mutates=True,
     errors=(
         PaneNotFound, AmbiguousName, SessionNotFound, BadPattern, BadCursor, BadValue, NoPrompt,
@@ -133,7 +133,13 @@ class CancelWait(Params, frozen=True, kw_only=True):
     wait: WaitName
 
 
-@method("wait.cancel", mutates=True, errors=(WaitNotFound,), cli=Cli(forms=(("wait",),)))
+@method(
+    "wait.cancel",
+    needs="read",
+    mutates=True,
+    errors=(WaitNotFound,),
+    cli=Cli(forms=(("wait",),)),
+)
 async def cancel(waits: Waits, params: CancelWait) -> WaitResult:
     """End a detached wait; one that has ended keeps its result."""
     return await waits.cancel(params.wait)
