@@ -15,6 +15,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 MODIFY, CLOSE_WRITE, MOVED_FROM, CREATE, DELETE = 0x2, 0x8, 0x40, 0x100, 0x200
 OVERFLOW = 0x4000
+READ = 32 << 10
+"""Bytes of changes taken at once; for a larger buffer malloc asks the kernel each time."""
 _HEADER = struct.Struct("iIII")
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
 
@@ -34,7 +36,7 @@ class Inotify:
         """Return the changes since the last call, by file name; None if some were lost."""
         changes: dict[str, int] = {}
         try:
-            data = os.read(self.fd, 1 << 18)
+            data = os.read(self.fd, READ)
         except BlockingIOError:
             return changes
         at = 0

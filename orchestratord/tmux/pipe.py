@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 
 
 class Pipes:

@@ -25,7 +25,7 @@ from pathlib import Path
 from orchestratord.clock import Clock
 from orchestratord.log import Log
 from orchestratord.tmux.command import Word, quote_timed_format
-from orchestratord.tmux.inotify import CLOSE_WRITE, DELETE, MOVED_FROM, Inotify
+from orchestratord.tmux.inotify import CLOSE_WRITE, DELETE, MODIFY, MOVED_FROM, Inotify
 from orchestratord.tmux.stream import CHUNK, CREDIT, PIECE, Cursor, Listener, Slice, Stream, Tap
 
 log = Log("tmux.spool")
@@ -271,7 +271,11 @@ class Spool:
         if not stream.copier and not self._open(stream, name, int(match[3])):
             return
         stream.closed = stream.closed or bool(mask & (CLOSE_WRITE | MOVED_FROM | DELETE))
-        self._look(stream)
+        if mask == MODIFY:  # its copier has just written: nothing else need be looked at
+            stream.look()
+            self._tell(stream)
+        else:
+            self._look(stream)
 
     def _open(self, stream: Stream, name: str, copier: int) -> bool:
         try:

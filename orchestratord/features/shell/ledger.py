@@ -6,6 +6,7 @@ that a later daemon goes on. Written by shells as their runs move on.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import Any
 
@@ -19,6 +20,9 @@ from orchestratord.features.shell.fault import ExecNotFound
 from orchestratord.features.shell.run import REMEMBERED, Live, Run, Wanted
 from orchestratord.features.shell.shell import new_nonce
 from orchestratord.store.db import Statement, Store
+
+ANSWER_FIRST = 0.003
+"""Seconds that the record of an end waits for its answer to leave."""
 
 
 class Ledger:
@@ -106,8 +110,10 @@ class Ledger:
         """Store how a run ended, and tell it.
 
         Nobody waits for that with the answer: if we die before, the next daemon finds the
-        same end in the pane's output.
+        same end in the pane's output. The answer goes first, because SQLite's thread takes
+        the interpreter from the loop that sends it.
         """
+        await asyncio.sleep(ANSWER_FIRST)
         run = live.run
         self._ended.append(run.id)
         facts: list[Fact] = []

@@ -301,7 +301,7 @@ class Shells:
         """Say why the pane's prompts are not ours to see; None if they are."""
         if shell is None:
             return "it runs no shell that we started"
-        if shell.current is not None or shell.prompt.state in ("idle", "draft"):
+        if shell.coming() or shell.current is not None or shell.prompt.state in ("idle", "draft"):
             return None
         return reading.nested(
             pane, terminal(pane.place.tty), lambda pid: self.integration.started(pane.id, pid)

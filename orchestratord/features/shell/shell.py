@@ -132,8 +132,7 @@ class Shell:
             self._host.keyboard.on_typed(self.pane, live.run.command or "")
             self._begin(live)
             return
-        soon = reason == "starting" or (reason == "busy" and self._returning)
-        if soon and not queue and not self.queue:  # a prompt is about to come
+        if self.coming() and not queue and not self.queue:  # a prompt is about to come
             self._later(live, SOON, lambda: self._give_up(live, reason))
         elif not queue:
             raise PaneBusy(pane=self.pane.id, reason=reason, **self._who())
@@ -141,6 +140,10 @@ class Shell:
             raise QueueFull(pane=self.pane.id, limit=MOST_QUEUED)
         self._host.keyboard.on_typed(self.pane, live.run.command or "")
         self.queue.append(live)
+
+    def coming(self) -> bool:
+        """Whether a prompt is about to come: the shell starts, or its command has just ended."""
+        return self.current is None and (self._returning or self.prompt.state == "starting")
 
     def busy(self) -> str | None:
         """Say why a command cannot begin at once; None if it can."""
