@@ -24,7 +24,8 @@ from orchestratord.tmux.process import identify
 from orchestratord.tmux.server import ServerRecord, listener
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds; nothing takes one of them, except on a machine that is busy with other things."""
 
 
 class Place:

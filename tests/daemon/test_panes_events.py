@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from typing import Any
 
-from living import Daemon, Place
+from living import PATIENCE, Daemon, Place
 from orchctl.aio import Lost, connect
 from terminals import (
     FOREVER,
+    becomes,
     end_of,
     head,
     history,
@@ -108,7 +111,7 @@ async def test_a_subscriber_misses_nothing_over_restarts_of_the_daemon(
         later = await place.start()
         await later.call("pane.kill", pane=f"n{restart}")
     await later.call("pane.label_set", pane=made["pane"]["id"], labels={"last": "1"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await following
     assert seen == list(range(1, last.result() + 1))
 
@@ -144,17 +147,21 @@ async def test_a_caller_that_goes_away_leaves_a_whole_pane_and_a_whole_end(
     stubborn = await shell(daemon, "trap '' HUP TERM; echo up; while :; do sleep 0.05; done")
     await writes(daemon, stubborn["id"], "up")
     since = await head(daemon)
+    tmux = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    os.kill(tmux, signal.SIGSTOP)  # so that neither is answered before its caller has gone
     for method, params in (
         ("pane.create", {"session": "dev", "name": "left", "command": FOREVER}),
         ("pane.kill", {"pane": stubborn["id"], "grace": 0.4}),
     ):
         client = await connect(str(place.socket))
         call = asyncio.ensure_future(client.call(method, **params))
-        await asyncio.sleep(0)  # it is written, and not answered
-        await asyncio.sleep(0)
+        await becomes(
+            lambda: daemon.call("daemon.status"), lambda status: status["rpc"]["in_flight"] == 2
+        )
         await client.close()
         (lost,) = await asyncio.gather(call, return_exceptions=True)
         assert isinstance(lost, Lost), lost
+    os.kill(tmux, signal.SIGCONT)
     (created,) = await told(daemon, since, "pane.created")
     await told(daemon, since, "pane.killed")
     assert (await end_of(daemon, stubborn["id"]))["signal"] == "SIGKILL"

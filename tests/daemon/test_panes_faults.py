@@ -6,12 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from living import Daemon, Place, until
+from living import PATIENCE, Daemon, Place, until
 from orchctl.aio import RpcError
 from terminals import (
     becomes,
@@ -45,10 +44,9 @@ async def _quiet(daemon: Daemon, since: int) -> list[tuple[str, str | None]]:
 async def test_a_pane_closed_by_a_person_is_lost_once(daemon: Daemon, place: Place) -> None:
     first = (await session(daemon))["pane"]["id"]
     made = await pane(daemon)
-    since, began = await head(daemon), time.monotonic()
+    since = await head(daemon)
     tmux(place, "kill-pane", "-t", made["tmux_id"])
     await told(daemon, since, "window.ended")
-    assert time.monotonic() - began < 2
     assert await _quiet(daemon, since) == [("pane.lost", made["id"]), ("window.ended", None)]
     shown = await daemon.call("pane.get", pane=made["id"])
     assert (shown["state"], shown["exit"]["by"]) == ("lost", "outside")
@@ -209,18 +207,16 @@ async def test_a_stopped_tmux_ends_no_pane_and_doubles_none(daemon: Daemon, plac
     server = (await daemon.call("daemon.status"))["tmux"]["pid"]
     since = await head(daemon)
     os.kill(server, signal.SIGSTOP)
-    began = time.monotonic()
     calls: list[Any] = [pane(daemon) for _ in range(4)]
     calls += [daemon.call("pane.kill", pane=p["id"], grace=0.2) for p in doomed]
     calls += [daemon.call("pane.capture", pane=bystander["id"])]
     acting = asyncio.ensure_future(settled(calls))
-    while time.monotonic() - began < 6:
+    while not acting.done():
         shown = await daemon.call("pane.get", pane=bystander["id"])
         assert shown["exit"] is None
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
     os.kill(server, signal.SIGCONT)
-    async with asyncio.timeout(20):
-        answers, errors = await acting
+    answers, errors = await acting
     assert set(errors) <= {"TmuxGone", "PaneUnknown", "DeadlineExceeded"}
     await daemon.connected()
     made = {a["id"] for a in answers if "tmux_id" in a}
@@ -237,11 +233,18 @@ async def _stamps(place: Place) -> list[str]:
     return stamped(place)
 
 
-async def test_a_stopped_daemon_misses_no_end(daemon: Daemon) -> None:
+async def test_a_stopped_daemon_misses_no_end(daemon: Daemon, tmp_path: Path) -> None:
     await session(daemon)
-    made = await shell(daemon, "sleep 0.3; echo bye; exit 5")
+    wait = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done"
+    made = await shell(daemon, f"{wait}; echo bye; exit 5")
+    shown = await becomes(
+        lambda: daemon.call("pane.get", pane=made["id"]),
+        lambda p: p["foreground"] and p["foreground"]["command"] == "sh",
+    )
     daemon.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(3)  # the fault itself: three seconds without a daemon
+    (tmp_path / "go").touch()
+    program = Path(f"/proc/{shown['foreground']['pid']}/stat")
+    await until(lambda: b") Z " in program.read_bytes())
     daemon.process.send_signal(signal.SIGCONT)
     ended = await end_of(daemon, made["id"])
     assert (ended["status"], ended["last_lines"]) == (5, ["bye"])
@@ -382,7 +385,7 @@ async def test_on_a_full_disk_panes_can_still_be_ended(place: Place) -> None:
     assert (await end_of(daemon, victims[0]["id"]))["signal"] == "SIGTERM"
     assert (await daemon.call("pane.interrupt", pane=victims[1]["id"]))["signal"] == "SIGINT"
     assert (await end_of(daemon, victims[1]["id"]))["signal"] == "SIGINT"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         killed = await daemon.call("pane.kill", pane="p1")
     assert killed["exit"]["by"] == "uid:0"
     await becomes(lambda: _stamps(place), lambda stamps: stamps == [])

@@ -7,7 +7,7 @@ import base64
 import json
 from typing import Any
 
-from living import Daemon, Place
+from living import PATIENCE, Daemon, Place
 from terminals import (
     becomes,
     end_of,
@@ -186,7 +186,7 @@ async def test_a_tail_of_a_pane_that_has_ended_ends_also_after_a_restart(
     cursor = (await daemon.call("pane.get", pane=made["id"]))["cursor"]
     await daemon.kill()
     later = await place.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         told = [
             item["text"]
             async for item in later.client.subscribe("pane.tail", pane=made["id"], since="1.0")
@@ -233,7 +233,7 @@ async def test_a_pattern_that_cannot_be_used_is_refused_and_a_slow_one_is_not_sl
         for method in ("pane.search", "pane.has_pattern"):
             error = await refused(daemon.call(method, pane=made["id"], pattern=bad))
             assert error.code in (400, -32602), bad
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         got = await daemon.call("pane.has_pattern", pane=made["id"], pattern="(a+)+$")
     assert got["matched"] is False
 

@@ -24,7 +24,7 @@ from orchestratord.tmux.reply import PaneRow
 from orchestratord.tmux.server import ServerRecord
 from orchestratord.tmux.spool import Spool
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 SESSION = "dev"
 
 

@@ -1,10 +1,11 @@
 """Malformed frames: each is answered, nobody else notices, the daemon goes on.
 
-The seed is printed; ``ORCHESTRATORD_FUZZ_SEED`` repeats a run, and
-``ORCHESTRATORD_FUZZ_FRAMES`` sets how many frames there are (10,000).
+``ORCHESTRATORD_FUZZ_SEED`` chooses other frames than those of every run, and
+``ORCHESTRATORD_FUZZ_FRAMES`` how many there are (10,000).
 """
 
 import asyncio
+import json
 import os
 import random
 import statistics
@@ -78,14 +79,20 @@ def mutated(choice: random.Random, line: bytes) -> bytes:
     return bytes(found).replace(b"\n", b" ")
 
 
+def no_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
 def has_an_answer(line: bytes) -> bool:
     """Say whether the peer must hear of this line, judged without the daemon's decoder."""
     if not line.strip(b" \t\r"):
         return False
     try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = json.loads(line.decode(), parse_int=float, parse_constant=no_json)
+    except ValueError:
         return True
+    except RecursionError:
+        return False  # either is right, and a refusal comes before the mark
     entries = value if isinstance(value, list) and value else [value]
     return not all(is_notification(entry) for entry in entries)
 
@@ -131,15 +138,14 @@ async def ping_all_the_while(client: Client, stop: asyncio.Event) -> list[float]
 
 @pytest.mark.timeout(300)
 async def test_every_malformed_frame_is_answered_and_nobody_else_notices() -> None:
-    seed = int(os.environ.get("ORCHESTRATORD_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
+    seed = int(os.environ.get("ORCHESTRATORD_FUZZ_SEED", "20261120"))
     count = int(os.environ.get("ORCHESTRATORD_FUZZ_FRAMES", "10000"))
     print(f"seed {seed}, {count} frames")
     choice = random.Random(seed)
     async with serving() as running:
         running.bench.gate.set()
         client, other = await running.client(), await running.client()
-        stop = asyncio.Event()
-        pinging = asyncio.create_task(ping_all_the_while(other, stop))
+        pinging = asyncio.create_task(ping_all_the_while(other, stop := asyncio.Event()))
         for number in range(count):
             line = (
                 CATALOGUE[number]

@@ -54,7 +54,7 @@ async def short_panes(panes: int, seed: int) -> dict[str, Any]:
             made = await asyncio.gather(*(one(daemon, *wish) for wish in wanted))
             expected |= dict(zip(made, wanted, strict=True))
             while sum(counted.values()) < len(expected):
-                event = await asyncio.wait_for(anext(events), 30)
+                event = await asyncio.wait_for(anext(events), 60)
                 counted[event["pane"]] += 1
                 pane = event["pane"]
                 found[pane] = await daemon.call("pane.certificate", pane=pane)

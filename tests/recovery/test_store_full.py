@@ -18,6 +18,7 @@ from orchestratord.store.db import Retention, Store
 from orchestratord.store.fault import StoreClosed, StoreFull
 
 BIG = "x" * 3000
+PATIENCE = 60.0
 
 
 async def fill(store: Store) -> int:
@@ -79,7 +80,7 @@ async def test_what_has_happened_is_owed_and_written_first_when_there_is_room(
     assert store.statistics().owed == 5
     assert not any(task.done() for task in owed if task is not owed[1])
     free(store)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not all(task.done() for task in owed):
             clock.advance(writer_module.PROBE)  # nobody commits: the probe finds the room
             await asyncio.sleep(0)
@@ -142,7 +143,7 @@ async def test_a_full_store_closes_and_tells_whoever_it_owes(tmp_path: Path) -> 
     await fill(store)
     owed = asyncio.create_task(store.record([insert(f"owed {BIG}")], [NoteMade(text=BIG)]))
     await asyncio.sleep(0)
-    await asyncio.wait_for(store.close(), 5)
+    await asyncio.wait_for(store.close(), PATIENCE)
     with pytest.raises((StoreFull, StoreClosed)):
         await owed
 
@@ -158,7 +159,7 @@ class Child:
         """Send a command and return its answer; answers come in order here."""
         self._number += 1
         self.process.stdin.write(f"{self._number} {verb} {text}\n".encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             line = await self.process.stdout.readline()
         number, answer = line.decode().strip().split(maxsplit=1)
         assert number == str(self._number)
@@ -185,7 +186,7 @@ async def serving(directory: Path, **environment: str) -> AsyncIterator[Child]:
         yield Child(process)
     finally:
         process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await process.wait()
 
 

@@ -1,7 +1,6 @@
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,12 +46,12 @@ async def test_a_lock_held_too_long_is_named_while_the_loop_stays_live(tmp_path:
     async with held(store) as holder:
         refused = asyncio.create_task(store.commit([insert("canary")], [NoteMade()]))
         owed = asyncio.create_task(store.record([insert("owed")], [NoteMade(text="owed")]))
-        longest, before = 0.0, time.perf_counter()
+        turns = 0
         while not refused.done():
             await asyncio.sleep(0)
-            longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+            turns += 1
         assert isinstance(refused.exception(), StoreBusy)
-        assert longest < 0.4  # the loop never waited for the lock
+        assert turns > 20  # of thousands; one or two if the loop had waited for the lock
         assert await store.query("SELECT text FROM notes") == [("a",)]
         assert not owed.done()
         holder.stdin.write(b"\n")
@@ -64,7 +63,7 @@ async def test_a_lock_held_too_long_is_named_while_the_loop_stays_live(tmp_path:
 
 
 async def test_a_short_lock_is_waited_for(tmp_path: Path) -> None:
-    store = await open_store(tmp_path / "state", busy_timeout=5)
+    store = await open_store(tmp_path / "state", busy_timeout=60)
     async with held(store) as holder:
         waiting = [asyncio.create_task(store.commit([insert(str(n))])) for n in range(10)]
         await asyncio.sleep(0)

@@ -24,6 +24,9 @@ from orchestratord.rpc.receipts import Receipts
 from orchestratord.rpc.server import Server
 from orchestratord.rpc.socket import listen
 
+PATIENCE = 60.0
+"""Seconds; nothing takes one of them, except on a machine that is busy with other things."""
+
 
 class Nope(FailedPrecondition):
     """The test asked for it."""
@@ -186,7 +189,7 @@ class Client:
 
     async def receive(self) -> Any:
         """Return the next line, decoded; None at the end of the stream."""
-        line = await asyncio.wait_for(self.reader.readline(), 20)
+        line = await asyncio.wait_for(self.reader.readline(), PATIENCE)
         return msgspec.json.decode(line) if line else None
 
     async def answer(self) -> Any:
@@ -219,7 +222,7 @@ class Client:
     async def ended(self) -> bool:
         """Whether the server closes the connection (everything before is thrown away)."""
         try:
-            while await asyncio.wait_for(self.reader.read(65536), 20):
+            while await asyncio.wait_for(self.reader.read(65536), PATIENCE):
                 pass
         except ConnectionResetError:
             pass
@@ -292,7 +295,7 @@ async def serving(
             listener.close()
 
 
-async def until(condition: Any, seconds: float = 10.0) -> None:
+async def until(condition: Any, seconds: float = PATIENCE) -> None:
     """Return when the condition holds; fail when it does not in that time."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds

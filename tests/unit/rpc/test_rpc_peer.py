@@ -1,12 +1,14 @@
 """One connection over a real socket: framing, order, limits, half-closed peers."""
 
 import asyncio
+import resource
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from rpc_serving import Client, serving, until
+from rpc_serving import PATIENCE, Client, serving, until
 
 from orchestratord.clock import ManualClock
 from orchestratord.rpc.policy import Limits
@@ -224,8 +226,8 @@ async def test_disconnecting_cancels_the_calls_at_once() -> None:
         await running.bench.started.acquire()
         await running.bench.started.acquire()
         client.close()
-        await asyncio.wait_for(running.bench.cancelled.acquire(), 5)
-        await asyncio.wait_for(running.bench.cancelled.acquire(), 5)
+        await asyncio.wait_for(running.bench.cancelled.acquire(), PATIENCE)
+        await asyncio.wait_for(running.bench.cancelled.acquire(), PATIENCE)
         await until(lambda: running.server.statistics.connections == 0)
         assert running.server.statistics.in_flight == 0
 
@@ -251,7 +253,7 @@ async def test_a_half_closed_peer_that_then_dies_is_noticed() -> None:
         client.close()
         await client.writer.wait_closed()
         clock.advance(0.25)
-        await asyncio.wait_for(running.bench.cancelled.acquire(), 5)
+        await asyncio.wait_for(running.bench.cancelled.acquire(), PATIENCE)
 
 
 async def test_reading_pauses_while_too_many_calls_are_in_flight() -> None:
@@ -332,7 +334,18 @@ async def test_unread_answers_beyond_the_limit_end_the_connection() -> None:
             await until(lambda: running.server.statistics.connections == 0)
 
 
-async def test_a_thousand_clients_at_once_are_all_served() -> None:
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Room for both ends of a thousand connections; many a machine allows 1,024 by default."""
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < 4096:
+        most = 4096 if hard == resource.RLIM_INFINITY else min(4096, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_thousand_clients_at_once_are_all_served(many_descriptors: None) -> None:
     async with serving() as running:
         clients: list[Client] = await asyncio.gather(*(running.client() for _ in range(1000)))
         answers = await asyncio.gather(*(client.call("test.ping") for client in clients))

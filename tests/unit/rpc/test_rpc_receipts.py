@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rpc_serving import Serving, serving, until
+from rpc_serving import PATIENCE, Serving, serving, until
 
 from orchestratord.clock import ManualClock
 from orchestratord.rpc.receipts import GRACE, LIFETIME
@@ -96,7 +96,7 @@ async def test_a_run_far_beyond_its_deadline_is_cancelled_and_its_outcome_unknow
         clock.advance(5.0)
         await client.answer()
         clock.advance(GRACE)
-        await asyncio.wait_for(running.bench.cancelled.acquire(), 5)
+        await asyncio.wait_for(running.bench.cancelled.acquire(), PATIENCE)
         fault = await client.fault("test.add", idempotency_key="k")
         assert (fault["code"], fault["data"]["kind"]) == (412, "OutcomeUnknown")
 
@@ -113,7 +113,7 @@ async def test_cancelling_the_only_caller_cancels_the_run_and_not_that_of_two() 
         assert running.bench.cancelled.locked()
         second.send({"method": "$/cancel", "params": {"id": 1}})
         assert (await second.answer())["error"]["data"]["kind"] == "Cancelled"
-        await asyncio.wait_for(running.bench.cancelled.acquire(), 5)
+        await asyncio.wait_for(running.bench.cancelled.acquire(), PATIENCE)
         assert running.bench.total == 0
 
 

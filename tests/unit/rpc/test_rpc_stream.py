@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 import msgspec
-from rpc_serving import Client, serving, until
+from rpc_serving import PATIENCE, Client, serving, until
 
 from orchestratord.clock import ManualClock
 from orchestratord.rpc.policy import Limits
@@ -102,7 +102,7 @@ async def test_disconnecting_closes_the_sources() -> None:
         client = await running.client()
         await subscribe(client, "test.checked", upto=1)
         client.close()
-        await asyncio.wait_for(running.bench.closed.acquire(), 5)
+        await asyncio.wait_for(running.bench.closed.acquire(), PATIENCE)
         await until(lambda: running.server.statistics.subscriptions == 0)
 
 
@@ -124,7 +124,7 @@ async def test_a_subscriber_that_does_not_read_stops_its_source_and_is_told_when
         clock.advance(10.0)
         await until(lambda: running.server.statistics.cut_off == 1)
         for _ in range(2):
-            await asyncio.wait_for(running.bench.closed.acquire(), 5)
+            await asyncio.wait_for(running.bench.closed.acquire(), PATIENCE)
         stalled.setblocking(False)
         client = await running.client(stalled)
         await client.receive()

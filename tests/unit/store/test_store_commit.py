@@ -1,5 +1,6 @@
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -113,15 +114,19 @@ async def test_a_query_cannot_write(store: Store) -> None:
 
 
 async def test_a_long_query_does_not_hold_up_the_writer(store: Store) -> None:
-    slow = asyncio.create_task(
-        store.query(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000)"
-            " SELECT count(*) FROM n"
-        )
-    )
+    begun, gate = threading.Event(), threading.Event()
+
+    def stays_until_the_gate_opens() -> int:
+        begun.set()
+        return int(gate.wait(60))
+
+    await store._read.call(lambda sql: sql.create_function("gate", 0, stays_until_the_gate_opens))
+    slow = asyncio.create_task(store.query("SELECT gate()"))
+    await asyncio.to_thread(begun.wait)
     await store.commit([insert("meanwhile")], [NoteMade()])
     assert not slow.done()
-    assert await slow == [(3000000,)]
+    gate.set()
+    assert await slow == [(1,)]
 
 
 async def test_numbers_of_a_noun_are_never_given_twice(open_store) -> None:

@@ -71,7 +71,7 @@ async def place(tmp_path: Path) -> "Iterator[Place]":  # type: ignore[misc]
         copier.end()
 
 
-async def until(condition: object, seconds: float = 10) -> None:
+async def until(condition: object, seconds: float = 60) -> None:
     assert callable(condition)
     async with asyncio.timeout(seconds):
         while not condition():
@@ -451,4 +451,4 @@ async def test_a_stream_that_is_not_open_yet_waits_and_reads_nothing(place: Plac
     assert stream_.read(Cursor(1, 0), 10) == Slice(b"", Cursor(1, 0), False)
     assert stream_.tail(10) == b"" and stream_.timed() == []
     place.copier("p1")
-    await asyncio.wait_for(opening, 5)
+    await asyncio.wait_for(opening, 60)
