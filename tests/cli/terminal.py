@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import struct
 import sys
 import termios
@@ -22,10 +23,12 @@ class Terminal:
     master: int
     shown: bytes = b""
 
-    async def until(self, text: bytes) -> None:
-        """Read until that text has been shown; the test's own deadline ends it otherwise."""
-        while text not in self.shown:
-            self.shown += await self._some()
+    async def until(self, pattern: bytes) -> None:
+        """Read until that has been shown; the test's own deadline ends it otherwise."""
+        while not re.search(pattern, self.shown):
+            chunk = await self._some()
+            assert chunk, self.shown
+            self.shown += chunk
 
     async def end(self) -> int:
         """Read all that is left and return the exit status."""

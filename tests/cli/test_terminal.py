@@ -120,7 +120,7 @@ async def test_a_long_call_shows_that_it_waits_and_ctrl_c_ends_it(
 ) -> None:
     daemon.answers["pane.kill"] = Hang()
     terminal = await on_a_terminal("pane-kill", "p1", env=environment)
-    await terminal.until(b"pane.kill: 1 s")
+    await terminal.until(rb"pane\.kill: \d+ s")
     terminal.type(b"\x03")
     assert await terminal.end() == 130
     assert terminal.shown.endswith(b"\r\x1b[K")
@@ -202,7 +202,7 @@ async def test_attach_fits_the_session_while_it_lasts_and_gives_its_size_back(
     terminal = await on_a_terminal(
         "attach", env=environment | {"TERM": "xterm"}, columns=91, rows=31
     )
-    await terminal.until(b"[dev]")
+    await terminal.until(rb"\[dev\]")
     daemon.arrived.clear()
     terminal.resize(70, 20)
     await daemon.arrived.wait()

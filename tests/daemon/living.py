@@ -126,7 +126,7 @@ class Place:
         for server in servers:
             server.send(signal.SIGKILL)
         await until(lambda: not any(server.alive() for server in servers))
-        shutil.rmtree(self.directory)
+        await until(lambda: removed(self.directory))
 
 
 class Daemon:
@@ -185,6 +185,12 @@ async def running_here(place: Place, **options: Any) -> AsyncIterator[Client]:
         await client.close()
         daemon.cancel()
         await asyncio.wait({daemon})
+
+
+def removed(directory: Path) -> bool:
+    """Remove a directory with all in it; say whether it is gone: who dies may still write to it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
 
 
 async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:

@@ -12,6 +12,7 @@ from living import PATIENCE, Daemon, Place
 from orchctl.aio import RpcError
 
 FOREVER = ["sleep", "100000"]
+ENDS = ("pane.exited", "pane.killed", "pane.lost")
 
 
 def tmux(place: Place, *words: str) -> str:
@@ -119,6 +120,16 @@ async def told(daemon: Daemon, since: int, kind_: str, count: int = 1) -> list[d
         lambda: history(daemon, kind_, since=since), lambda events: len(events) >= count
     )
     return found
+
+
+async def quiet(daemon: Daemon, since: int) -> list[tuple[str, str | None]]:
+    """Return what was told once a further look at tmux finds nothing new."""
+    await daemon.call("daemon.reconcile")
+    return [
+        (e["kind"], e.get("pane"))
+        for e in await history(daemon, since=since)
+        if e["kind"] != "pane.resized"
+    ]
 
 
 async def reader(daemon: Daemon, file: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What happens behind our back: people at tmux, and processes that die or stop."""
+"""Processes that die or stop, files that vanish, disks that are full."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import pytest
 from living import PATIENCE, Daemon, Place, until
 from orchctl.aio import RpcError
 from terminals import (
+    ENDS,
     becomes,
     end_of,
     head,
     history,
     kind,
     pane,
+    quiet,
     session,
     settled,
     shell,
@@ -27,111 +29,6 @@ from terminals import (
     told,
     writes,
 )
-
-ENDS = ("pane.exited", "pane.killed", "pane.lost")
-
-
-async def _quiet(daemon: Daemon, since: int) -> list[tuple[str, str | None]]:
-    """Return what was told once a further look at tmux finds nothing new."""
-    await daemon.call("daemon.reconcile")
-    return [
-        (e["kind"], e.get("pane"))
-        for e in await history(daemon, since=since)
-        if e["kind"] != "pane.resized"
-    ]
-
-
-async def test_a_pane_closed_by_a_person_is_lost_once(daemon: Daemon, place: Place) -> None:
-    first = (await session(daemon))["pane"]["id"]
-    made = await pane(daemon)
-    since = await head(daemon)
-    tmux(place, "kill-pane", "-t", made["tmux_id"])
-    await told(daemon, since, "window.ended")
-    assert await _quiet(daemon, since) == [("pane.lost", made["id"]), ("window.ended", None)]
-    shown = await daemon.call("pane.get", pane=made["id"])
-    assert (shown["state"], shown["exit"]["by"]) == ("lost", "outside")
-    assert stamped(place) == [first]
-
-
-@pytest.mark.parametrize("noun", ["window", "session"])
-async def test_what_a_person_closes_is_gone_with_all_that_was_in_it(
-    daemon: Daemon, place: Place, noun: str
-) -> None:
-    first = (await session(daemon))["pane"]
-    beside = await pane(daemon, place="right", of=first["id"])
-    other = (await session(daemon, "ops"))["pane"]["id"]
-    since = await head(daemon)
-    tmux(place, f"kill-{noun}", "-t", first["tmux_id"])
-    await told(daemon, since, "session.ended")
-    told_ = await _quiet(daemon, since)
-    assert sorted(told_[:2]) == [("pane.lost", first["id"]), ("pane.lost", beside["id"])] or (
-        {e for e in told_ if e[0] == "pane.lost"}
-        == {("pane.lost", first["id"]), ("pane.lost", beside["id"])}
-    )
-    assert len(told_) == 4
-    assert stamped(place) == [other]
-    await session(daemon)
-
-
-async def test_a_session_renamed_by_a_person_is_renamed(daemon: Daemon, place: Place) -> None:
-    await session(daemon)
-    since = await head(daemon)
-    tmux(place, "rename-session", "-t", "=dev", "mine")
-    (event,) = await told(daemon, since, "session.renamed")
-    assert event["data"] == {"name": "mine", "by": "outside"}
-    assert [s["name"] for s in await daemon.call("session.list")] == ["mine"]
-    await session(daemon)
-
-
-async def test_panes_that_a_person_moves_are_followed(daemon: Daemon, place: Place) -> None:
-    first = (await session(daemon))["pane"]
-    other = (await session(daemon, "ops"))["pane"]
-    made = await pane(daemon, place="right", of=first["id"])
-    since = await head(daemon)
-    tmux(place, "break-pane", "-d", "-s", made["tmux_id"])
-    (moved,) = await told(daemon, since, "pane.moved")
-    assert moved["data"]["by"] == "outside"
-    assert (await daemon.call("pane.get", pane=made["id"]))["window"] == moved["data"]["window"]
-    since = await head(daemon)
-    tmux(place, "join-pane", "-d", "-s", made["tmux_id"], "-t", other["tmux_id"])
-    await told(daemon, since, "window.ended")
-    assert await _quiet(daemon, since) == [("pane.moved", made["id"]), ("window.ended", None)]
-    shown = await daemon.call("pane.get", pane=made["id"])
-    assert (shown["session_name"], shown["window"]) == ("ops", other["window"])
-    since = await head(daemon)
-    tmux(place, "swap-pane", "-d", "-s", made["tmux_id"], "-t", first["tmux_id"])
-    await told(daemon, since, "pane.moved", 2)
-    assert sorted(await _quiet(daemon, since)) == sorted(
-        [("pane.moved", made["id"]), ("pane.moved", first["id"])]
-    )
-    assert (await daemon.call("pane.get", pane=first["id"]))["session_name"] == "ops"
-    assert (await daemon.call("pane.get", pane=made["id"]))["session_name"] == "dev"
-    assert await history(daemon, *ENDS) == []
-
-
-async def test_a_pane_that_a_person_respawns_is_newly_incarnated_and_lives(
-    daemon: Daemon, place: Place
-) -> None:
-    await session(daemon)
-    made = await pane(daemon)
-    for round_ in (2, 3, 4):
-        since = await head(daemon)
-        tmux(place, "respawn-pane", "-k", "-t", made["tmux_id"], "echo again; exec sleep 1e5")
-        await told(daemon, since, "pane.respawned")
-        assert await _quiet(daemon, since) == [("pane.respawned", made["id"])]
-        shown = await daemon.call("pane.get", pane=made["id"])
-        assert (shown["state"], shown["incarnation"]) == ("running", round_)
-    assert made["id"] in stamped(place)
-    killed = await daemon.call("pane.kill", pane=made["id"])
-    assert killed["exit"]["by"] == "uid:0"
-
-
-async def test_the_end_of_what_a_person_respawned_is_told(daemon: Daemon, place: Place) -> None:
-    await session(daemon)
-    made = await pane(daemon)
-    tmux(place, "respawn-pane", "-k", "-t", made["tmux_id"], "sleep 0.3; exit 6")
-    ended = await end_of(daemon, made["id"])
-    assert (ended["status"], ended["signal"]) == (6, None)
 
 
 async def test_when_the_tmux_server_dies_everything_in_it_is_lost_once(
@@ -323,7 +220,7 @@ async def test_what_changed_while_no_daemon_ran_is_told_after_its_start(
     ended = await end_of(later, exits["id"])
     assert (ended["status"], ended["last_lines"][-1]) == (9, "bye")
     await told(later, since, "window.ended", 3)
-    facts = await _quiet(later, since)
+    facts = await quiet(later, since)
     assert sorted(f for f in facts if f[1]) == sorted(
         [("pane.exited", exits["id"]), ("pane.lost", closed["id"]), ("pane.moved", moved["id"]),
          ("pane.respawned", respawned["id"])]

@@ -1,6 +1,7 @@
 """Panes that print what tmux would say: no reply and no snapshot believes them, nothing runs."""
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,17 +10,22 @@ from tmux_bed import Bed, tmux_bed, until
 from orchestratord.tmux.command import command, quote, quote_format, target
 from orchestratord.tmux.wire import Wire
 
-GUESSES = """import sys, time
-def guess(now, out=sys.stdout):
-    for t in range(now - 1, now + 4):
-        for n in range(1, 400):
+GUESS = """import sys, time
+def guess(time, number, out=sys.stdout):
+    for t in range(time, time + 10):
+        for n in range(number, number + 150):
             out.write(f"%end {t} {n} 1\\n%error {t} {n} 1\\n%begin {t} {n} 1\\n")
     out.write("%output %0 forged\\n%exit\\n%sessions-changed\\n%window-close @1\\n")
     out.flush()
-guess(int(time.time()))
-print("READY", flush=True)
-time.sleep(1000)
 """
+ANSWERING = """
+print("READY", flush=True)
+for line in sys.stdin:
+    guess(*map(int, line.split()))
+    print("READY", flush=True)
+"""
+FLOODING = "while 1: guess(int(time.time()), 200)"
+GUARD = re.compile(rb"%begin (\d+) (\d+) 1$", re.MULTILINE)
 
 
 @pytest.fixture
@@ -40,32 +46,39 @@ async def captured(bed: Bed, pane: str) -> list[bytes]:
 async def test_a_screen_that_guesses_every_guard_is_captured_as_it_is(heard: list[bytes]) -> None:
     async with tmux_bed() as bed:
         script = bed.directory / "guess.py"
-        script.write_text(GUESSES)
-        row = await bed.pane("/usr/bin/env", "python3", str(script))
+        script.write_text(GUESS + ANSWERING)
+        row = await bed.pane("/bin/sh", "-c", f"stty -echo; exec python3 {script}")
         stream = bed.spool.get("p1")
         assert stream is not None
         await until(lambda: b"READY" in stream.tail(100))
-        written = stream.tail(1 << 20).replace(b"\r", b"").splitlines()
-        heard.clear()
-        for _ in range(20):
-            body = await captured(bed, row.pane)
-            at = len(written) - written[::-1].index(b"READY")
-            assert [line for line in body if line] == written[:at][-len([x for x in body if x]) :]
+        guessed = 0
+        for _ in range(5):
+            before = stream.end
+            *_, last = GUARD.findall(b"".join(heard))
+            line = command("send-keys", "-t", target(row.pane), "--", quote(b" ".join(last)), "C-m")
+            await bed.link.request(line, what="typing")
+            await until(
+                lambda before=before: (
+                    stream.end > before and stream.tail(100).endswith(b"READY\r\n")
+                )
+            )
+            heard.clear()
+            body = [line for line in await captured(bed, row.pane) if line]
+            written = stream.tail(1 << 20).replace(b"\r", b"").splitlines()
+            assert body == written[-len(body) :]
+            guard = GUARD.search(b"".join(heard))
+            assert guard is not None
+            guessed += guard[0].replace(b"%begin", b"%end") in body
             await bed.link.request(command("display-message", "-p", "hello"), what="hello")
         assert bed.link.reconnects == 0
         assert bed.link.statistics()["unknown_lines"] == 0
-        lines = b"".join(heard).split(b"\n")
-        ends = [line.rstrip() for line in lines if line.startswith(b"%end ")]
-        guards = {line.replace(b"%begin", b"%end") for line in lines[:1]}
-        assert ends.count(guards.pop()) > 1, "the guesses were not good enough to show anything"
+        assert guessed, "the guesses were not good enough to show anything"
 
 
 async def test_captures_during_a_flood_of_guards_hold_only_what_was_printed() -> None:
     async with tmux_bed() as bed:
         script = bed.directory / "guess.py"
-        script.write_text(
-            GUESSES.replace("guess(int(time.time()))", "while 1: guess(int(time.time()))")
-        )
+        script.write_text(GUESS + FLOODING)
         row = await bed.pane("/usr/bin/env", "python3", str(script))
         stream = bed.spool.get("p1")
         assert stream is not None

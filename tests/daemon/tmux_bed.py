@@ -120,7 +120,7 @@ class Bed:
             process.send(signal.SIGCONT)
             process.send(signal.SIGKILL)
             await until(lambda process=process: not process.alive())
-        shutil.rmtree(self.directory)
+        await until(lambda: removed(self.directory))
 
 
 @asynccontextmanager
@@ -139,6 +139,12 @@ async def tmux_bed() -> AsyncIterator[Bed]:
     async with empty_bed() as bed:
         await bed.start()
         yield bed
+
+
+def removed(directory: Path) -> bool:
+    """Remove a directory with all in it; say whether it is gone: who dies may still write to it."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
 
 
 async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> float:

@@ -26,7 +26,7 @@ INSTALLED = Path("/opt/orchestratord")
 
 NAMESPACES = ("--pid", "--mount", "--uts", "--ipc", "--cgroup")
 PATH = f"{INSTALLED}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BOOT_SECONDS = 30.0
+BOOT_SECONDS = 60.0
 
 
 def why_not() -> str:
@@ -61,7 +61,7 @@ class Bed:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in it to the end; by default its failure is the test's."""
         done = subprocess.run(
-            self.argv(*argv, user=user, env=env), capture_output=True, text=True, timeout=50
+            self.argv(*argv, user=user, env=env), capture_output=True, text=True, timeout=120
         )
         if check and done.returncode:
             raise AssertionError(
@@ -140,7 +140,7 @@ def _cgroup() -> Iterator[Path]:
     try:
         yield cgroup
     finally:
-        until(lambda: _removed(cgroup), "the bed's processes to be gone", 10)
+        until(lambda: _removed(cgroup), "the bed's processes to be gone")
 
 
 def _removed(cgroup: Path) -> bool:
@@ -152,7 +152,7 @@ def _removed(cgroup: Path) -> bool:
     return True
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Wait for a condition that is outside of this process; fail at the deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
