@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from orchestratord import __version__, app, config, log
+from orchestratord import __version__, app, catalogue, config, log, process
 from orchestratord.config import Configuration
 from orchestratord.errors import Fault
 from orchestratord.rpc import surfaces
@@ -39,7 +39,7 @@ def main() -> int:
 
 def _run(configuration: Configuration, flags: dict[str, str]) -> None:
     log.configure(configuration.settings.log_level)
-    app.prepare_process()
+    process.prepare()
     uvloop.run(
         app.run(
             configuration,
@@ -67,7 +67,7 @@ def _arguments() -> tuple[argparse.Namespace, dict[str, str]]:
 
 
 def _surfaces(root: Path, *, check: bool) -> int:
-    table = Table.collect(app.method_modules())
+    table = Table.collect(catalogue.method_modules())
     changed = surfaces.stale(table, root) if check else surfaces.write(table, root)
     for path in changed:
         print(f"{'stale' if check else 'written'}: {path}")

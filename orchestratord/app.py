@@ -1,56 +1,39 @@
-"""The composition root: the life of the daemon, from settings to the last event.
+"""The life of the daemon, from settings to the last event.
 
 Start: settings, store, tmux engine, features, socket. Stop, in five seconds at
 most: accept nobody, tell the peers, drain, stop the features, write the last
-event, close the store. tmux keeps running. Engines and features meet only here.
+event, close the store. tmux keeps running. What there is to start and to stop,
+``assembly`` puts together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import os
-import pkgutil
-import pwd
-import resource
 import signal
 import socket
-import sys
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
-import msgspec
-
-from orchestratord import __version__, features, log
+from orchestratord import __version__, log
+from orchestratord.assembly import Feature, Parts, assemble, make_server
+from orchestratord.catalogue import feature_packages
 from orchestratord.clock import SystemClock
-from orchestratord.config import Configuration, Settings, home, table
+from orchestratord.config import Configuration, Settings, table
 from orchestratord.errors import FailedPrecondition, Fault, Internal
 from orchestratord.events import Bus, Fact
-from orchestratord.features.decisions.service import Decisions
-from orchestratord.features.panes.service import Panes
-from orchestratord.features.shell.service import Shells
 from orchestratord.features.system.fact import DaemonReloaded, DaemonStarted, DaemonStopped
 from orchestratord.features.system.model import Reloaded
-from orchestratord.features.system.receipts import Ids
-from orchestratord.features.system.service import System
-from orchestratord.features.watch.feed import Feeds
-from orchestratord.features.watch.waits import Waits
-from orchestratord.rpc.method import Table
 from orchestratord.rpc.notify import Supervisor
-from orchestratord.rpc.policy import Limits
 from orchestratord.rpc.server import Server
 from orchestratord.rpc.socket import Listener, listen
 from orchestratord.store import migrate
 from orchestratord.store.db import Retention, Store
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import command
-from orchestratord.tmux.link import Link, State
-from orchestratord.tmux.mirror import Mirror
-from orchestratord.tmux.spool import Spool
+from orchestratord.tmux.link import State
 
 STOP_SECONDS = 5
 """What stopping may take in all; the steps below have less together."""
@@ -61,14 +44,6 @@ FEATURE_SECONDS = 0.6
 FACT_SECONDS = 0.3
 """What the first and the last event wait for a disk that hangs or is full."""
 PROBE_SECONDS = 1.0
-MOST_FILES = 65_536
-"""Enough for a thousand callers and panes; panes inherit it, and some programs loop over all."""
-SWITCH_SECONDS = 0.0005
-"""A loop that never idles lets the store's thread run only this often (Python: 5 ms)."""
-
-_LOGIN = ("HOME", "USER", "LOGNAME", "PATH", "SHELL", "LANG", "TZ")
-_LOGIN_PREFIXES = ("LC_", "XDG_")
-
 _log = log.Log("app")
 
 
@@ -82,18 +57,6 @@ class Defect(Internal):
     """The daemon ended by a defect of ours."""
 
     template = "a defect ended the daemon; the log line before has it"
-
-
-class Feature(Protocol):
-    """What the app asks of a feature: to begin, and to end."""
-
-    async def start(self) -> None:
-        """Begin; needs no tmux to be there."""
-        ...
-
-    async def stop(self) -> None:
-        """End, within `FEATURE_SECONDS`."""
-        ...
 
 
 class Stop(NamedTuple):
@@ -160,9 +123,7 @@ class Daemon:
         self._bus = Bus(lambda _: _log.error("a listener of events failed"))
         self._listener: Listener | None = None
         self._store: Store | None = None
-        self._link: Link | None = None
-        self._system: System | None = None
-        self._panes: Panes | None = None
+        self._parts: Parts | None = None
         self._started: list[Feature] = []
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -185,11 +146,13 @@ class Daemon:
         await self._tell(
             DaemonStarted(version=__version__, pid=os.getpid(), recovered=store.unclean)
         )
-        parts = self._compose(settings, store)
-        for feature in parts:
+        self._parts = parts = assemble(self._configuration, store, self._bus, self._clock)
+        parts.system.shut_down = self.ask_to_stop
+        parts.system.reload = self.reload
+        for feature in parts.features:
             self._started.append(feature)
             await feature.start()
-        self._server = server = self._make_server(settings, parts)
+        self._server = server = make_server(parts, settings, self._clock)
         for listening in sockets:
             await server.serve(listening)
         self._supervisor.ready(f"serving at {settings.socket}")
@@ -232,10 +195,11 @@ class Daemon:
 
     async def reload(self) -> Reloaded:
         """Take over what of a new configuration can change while the daemon runs."""
-        assert self._system is not None and self._store is not None
-        old, newer = self._system.configuration, self._reread()
+        assert self._parts is not None and self._store is not None
+        system = self._parts.system
+        old, newer = system.configuration, self._reread()
         self._supervisor.reloading()
-        now = self._system.configuration = old.reloaded(newer)
+        now = system.configuration = old.reloaded(newer)
         log.configure(now.settings.log_level)
         self._store.retention = _retention(now.settings)
         differing = old.changed(newer)
@@ -244,64 +208,17 @@ class Daemon:
         self._supervisor.ready(f"serving at {now.settings.socket}")
         return Reloaded(changed=changed, restart=[key for key in differing if key not in changed])
 
-    def _compose(self, settings: Settings, store: Store) -> list[Feature]:
-        """Make the engines and the features, and fill the hooks; in the order of the ladder."""
-        environment = login_environment(os.environ)
-        self._link = link = Link(
-            settings.tmux,
-            settings.tmux_socket,
-            environment,
-            starts_server=settings.tmux_server == "start",
-        )
-        mirror = Mirror(link, self._clock)
-        spool = Spool(settings.state_dir / "spool", self._clock)
-        system = System(self._configuration, store, link, self._clock)
-        panes = Panes(store, link, mirror, spool, self._clock, environment)
-        decisions = Decisions(store, panes.registry, self._clock)
-        waits = Waits(panes, Feeds(spool), store, self._bus, self._clock)
-        system.shut_down = self.ask_to_stop
-        system.reload = self.reload
-        system.reconcile = panes.reconcile
-        system.counts = lambda: panes.counts() | decisions.counts()
-        system.degraded = panes.degraded
-        system.session_id = lambda ref: panes.registry.session(ref).id
-        system.pane_id = lambda ref: panes.registry.pane(ref).id
-        self._system, self._panes = system, panes
-        shells = Shells(
-            panes, store, self._bus, self._clock, settings.tmux_socket.parent / "shell", environment
-        )
-        waits.prompts = shells.at_prompt
-        return [system, panes, decisions, shells, waits]
-
-    def _make_server(self, settings: Settings, parts: Sequence[Feature]) -> Server:
-        assert self._system is not None
-        methods = Table.collect(method_modules())
-        services: dict[type, object] = {type(part): part for part in parts}
-        server = Server(
-            methods,
-            services,
-            limits=_limits(settings),
-            receipts=self._system.receipts,
-            clock=self._clock,
-            version=__version__,
-        )
-        self._system.rpc = lambda: server.statistics
-        self._system.receipts.answer_for = _reading_again(methods, services)
-        return server
-
     async def _end_tmux(self, reason: str) -> None:
         """End every pane, so that its end is on record, and then the server, by force if need be.
 
         tmux to 3.6 may stay, exiting for ever, for a control client whose owner was killed.
         """
-        assert self._link is not None and self._panes is not None
-        server = self._link.server
-        await _bounded(
-            "panes",
-            KILL_SECONDS,
-            self._panes.kill_all(self._panes.registry.live_panes(), KILL_SECONDS / 4, reason),
-        )
-        await _bounded("tmux", END_TMUX_SECONDS, self._link.end_server())
+        assert self._parts is not None
+        link, panes = self._parts.link, self._parts.panes
+        server = link.server
+        killing = panes.kill_all(panes.registry.live_panes(), KILL_SECONDS / 4, reason)
+        await _bounded("panes", KILL_SECONDS, killing)
+        await _bounded("tmux", END_TMUX_SECONDS, link.end_server())
         if server is not None and server.process.send(signal.SIGKILL):
             _log.warning("the tmux server did not end by itself", pid=server.process.pid)
 
@@ -316,10 +233,11 @@ class Daemon:
 
     async def _probe_tmux(self) -> None:
         """Make a round trip through tmux: a client that does not answer is replaced by the link."""
-        if self._link is not None and self._link.state is State.CONNECTED:
+        assert self._parts is not None
+        if self._parts.link.state is State.CONNECTED:
             with contextlib.suppress(TmuxGone):
                 alive = command("display-message", "-p", "alive")
-                await self._link.request(alive, what="self-check")
+                await self._parts.link.request(alive, what="self-check")
 
     async def _tell(self, fact: Fact) -> None:
         """Write an event; a full or hanging disk delays nothing but the event."""
@@ -338,67 +256,6 @@ class Daemon:
             _log.warning("not done", reason=str(fault))
 
 
-def prepare_process() -> None:
-    """Set what concerns the whole process; not for a process that others share."""
-    sys.setswitchinterval(SWITCH_SECONDS)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-
-
-def login_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what panes get of the daemon's environment: what a login sets, nothing else."""
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if name in _LOGIN or name.startswith(_LOGIN_PREFIXES)
-    }
-    kept.setdefault("PATH", os.defpath)
-    kept.setdefault("HOME", str(home(environ)))
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(os.getuid())
-        for name, value in (
-            ("USER", user.pw_name), ("LOGNAME", user.pw_name), ("SHELL", user.pw_shell)
-        ):  # fmt: skip
-            kept.setdefault(name, value)
-    return kept
-
-
-def feature_packages() -> list[str]:
-    """Return the features' packages by name, in a fixed order."""
-    found = pkgutil.iter_modules(features.__path__, f"{features.__name__}.")
-    return sorted(module.name for module in found if module.ispkg)
-
-
-def method_modules() -> Iterator[ModuleType]:
-    """Import and return every module of methods: ``methods`` of a feature, or those in it."""
-    for package in feature_packages():
-        name = f"{package}.methods"
-        if importlib.util.find_spec(name) is None:
-            continue
-        module = importlib.import_module(name)
-        yield module
-        for inner in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
-            yield importlib.import_module(inner.name)
-
-
-def _reading_again(
-    methods: Table, services: Mapping[type, object]
-) -> Callable[[str, Ids], Awaitable[bytes | None]]:
-    """Return how the answer of a call is given again: by the ``get`` of what it answered with."""
-
-    async def answer_for(name: str, ids: Ids) -> bytes | None:
-        noun = name.partition(".")[0]
-        method, get = methods.get(name), methods.get(f"{noun}.get")
-        if method is None or get is None or get.result is not method.result or "id" not in ids:
-            return None
-        found = get.handler(services[get.service], get.params(**{noun: ids["id"]}))
-        return msgspec.json.encode(await found if get.awaits else found)
-
-    return answer_for
-
-
 def _retention(settings: Settings) -> Retention:
     return Retention(
         days=settings.retention_days,
@@ -406,17 +263,6 @@ def _retention(settings: Settings) -> Retention:
         bytes=settings.retention_bytes,
         backup_every=settings.backup_every,
         backups=settings.backups,
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        frame=settings.max_frame,
-        calls=settings.max_calls,
-        subscriptions=settings.max_subscriptions,
-        unsent=settings.max_unsent,
-        connections=settings.max_connections or None,
-        uids=frozenset(settings.uids),
     )
 
 

@@ -1,0 +1,127 @@
+"""Engines and features put together: who gets whom, and which hooks are filled with what.
+
+In the order of the ladder; nothing is started here. Engines and features meet only
+here; ``app`` starts and stops what this returns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from orchestratord import __version__
+from orchestratord.catalogue import method_modules
+from orchestratord.clock import Clock
+from orchestratord.config import Configuration, Settings
+from orchestratord.events import Bus
+from orchestratord.features.decisions.service import Decisions
+from orchestratord.features.panes.service import Panes
+from orchestratord.features.shell.service import Shells
+from orchestratord.features.system.receipts import Ids
+from orchestratord.features.system.service import System
+from orchestratord.features.watch.feed import Feeds
+from orchestratord.features.watch.waits import Waits
+from orchestratord.process import login_environment
+from orchestratord.rpc.method import Table
+from orchestratord.rpc.policy import Limits
+from orchestratord.rpc.server import Server
+from orchestratord.store.db import Store
+from orchestratord.tmux.link import Link
+from orchestratord.tmux.mirror import Mirror
+from orchestratord.tmux.spool import Spool
+
+
+class Feature(Protocol):
+    """What the app asks of a feature: to begin, and to end."""
+
+    async def start(self) -> None:
+        """Begin; needs no tmux to be there."""
+        ...
+
+    async def stop(self) -> None:
+        """End, within the time that the app gives it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was made. ``features`` begin in their order and end in the opposite one."""
+
+    link: Link
+    system: System
+    panes: Panes
+    features: tuple[Feature, ...]
+
+
+def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock) -> Parts:
+    """Make the engines and the features, and fill the hooks between them."""
+    settings = configuration.settings
+    environment = login_environment(os.environ)
+    link = Link(
+        settings.tmux,
+        settings.tmux_socket,
+        environment,
+        starts_server=settings.tmux_server == "start",
+    )
+    mirror = Mirror(link, clock)
+    spool = Spool(settings.state_dir / "spool", clock)
+    system = System(configuration, store, link, clock)
+    panes = Panes(store, link, mirror, spool, clock, environment)
+    decisions = Decisions(store, panes.registry, clock)
+    waits = Waits(panes, Feeds(spool), store, bus, clock)
+    shells = Shells(panes, store, bus, clock, settings.tmux_socket.parent / "shell", environment)
+    system.reconcile = panes.reconcile
+    system.counts = lambda: panes.counts() | decisions.counts()
+    system.degraded = panes.degraded
+    system.session_id = lambda ref: panes.registry.session(ref).id
+    system.pane_id = lambda ref: panes.registry.pane(ref).id
+    waits.prompts = shells.at_prompt
+    return Parts(link, system, panes, (system, panes, decisions, shells, waits))
+
+
+def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
+    """Make the server of every method there is."""
+    methods = Table.collect(method_modules())
+    services: dict[type, object] = {type(feature): feature for feature in parts.features}
+    server = Server(
+        methods,
+        services,
+        limits=_limits(settings),
+        receipts=parts.system.receipts,
+        clock=clock,
+        version=__version__,
+    )
+    parts.system.rpc = lambda: server.statistics
+    parts.system.receipts.answer_for = _reading_again(methods, services)
+    return server
+
+
+def _reading_again(
+    methods: Table, services: Mapping[type, object]
+) -> Callable[[str, Ids], Awaitable[bytes | None]]:
+    """Return how the answer of a call is given again: by the ``get`` of what it answered with."""
+
+    async def answer_for(name: str, ids: Ids) -> bytes | None:
+        noun = name.partition(".")[0]
+        method, get = methods.get(name), methods.get(f"{noun}.get")
+        if method is None or get is None or get.result is not method.result or "id" not in ids:
+            return None
+        found = get.handler(services[get.service], get.params(**{noun: ids["id"]}))
+        return msgspec.json.encode(await found if get.awaits else found)
+
+    return answer_for
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        frame=settings.max_frame,
+        calls=settings.max_calls,
+        subscriptions=settings.max_subscriptions,
+        unsent=settings.max_unsent,
+        connections=settings.max_connections or None,
+        uids=frozenset(settings.uids),
+    )
