@@ -133,7 +133,7 @@ async def test_an_error_cannot_write_to_the_terminal_raw(
     [
         ([], "no command was given"),
         (["pane-kil", "p1"], "did you mean pane-kill"),
-        (["pane-kill", "p1", "--grac", "1"], "did you mean --grace?"),
+        (["pane-kill", "p1", "--grac", "1"], "did you mean --grace"),
         (["pane-kill"], "pane-kill needs pane"),
         (["pane-kill", "a", "b", "c"], "too many words for pane-kill"),
         (["pane-kill", "p1", "--grace", "soon"], "grace must be a number, not soon"),
