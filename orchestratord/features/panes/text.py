@@ -29,8 +29,10 @@ _INERT = re.compile(
 
 _OPEN = re.compile(r"\x1b(?:\[[ -?]*|[]PX^_k][^\x07\x18\x1a\x1b]*|[ -/]*)")
 _OPEN_BYTES = re.compile(
-    rb"\x1b(?:\[[ -?]*|[]PX^_k](?:[^\x07\x18\x1a\xc2]+|\xc2(?![\x80-\x9f]))*|[ -/]*)"
+    rb"\x1b(?:\[[ -?]*|[]PX^_k](?:[^\x07\x18\x1a\xc2]++|\xc2(?![\x80-\x9f]))*+|[ -/]*)"
 )
+"""Possessive: else a string that has ended is tried in 2**length ways."""
+
 _STRINGS = tuple("]PX^_k")
 _LONGEST_OPEN = 64 << 10
 

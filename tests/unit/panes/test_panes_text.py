@@ -210,6 +210,7 @@ def test_last_lines_are_the_last_that_are_not_blank_each_cut() -> None:
         (b"\x1b]0;ti\x1b", 1), (b"\x1b]0;ti\x1b\\", 0), (b"\x1b]0;ti\xc2\x9c.", 0),
         ("é".encode()[:1], 1), ("é".encode(), 0), ("x👍".encode()[:-1], 3), (b"\xff\xff", 0),
         (b"\x1b]0;caf\xc3", 8), (b"\x1b]" + b"x" * 70_000, 0), (b"", 0),
+        (b"\x1b]133;" + b"x" * 5000 + b"\x07$ ", 0), (b"\x1b]0;" + b"\xc2 " * 5000 + b"\x07.", 0),
     ],
 )  # fmt: skip
 def test_a_reader_in_slices_learns_where_to_cut(data: bytes, size: int) -> None:
