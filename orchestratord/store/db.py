@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from asyncio import FIRST_COMPLETED
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -193,6 +194,31 @@ class Store:
         never be written, and `StoreFull` when `writer.OWED` changes wait already.
         """
         return await self._writer.submit(statements, facts, sync=True, owed=True).future
+
+    async def record_or_owe(
+        self, statements: Sequence[Statement] = (), facts: Sequence[Fact] = ()
+    ) -> Fault | None:
+        """Record, without waiting for a disk that refuses.
+
+        Returns None once it is on disk, else why it is owed: it is then written
+        as `record` says. Raises what `record` raises.
+        """
+        change = self._writer.submit(statements, facts, sync=True, owed=True)
+        either: set[asyncio.Future[Any]] = {change.future, change.put_off}
+        await asyncio.wait(either, return_when=FIRST_COMPLETED)
+        if not change.future.done():
+            return change.put_off.result()
+        await change.future
+        return None
+
+    async def ready(self) -> None:
+        """Return if changes can be written; after trouble, try. Raises the store's fault.
+
+        For what acts before it records, so that a disk known to be full refuses
+        it before anything has happened.
+        """
+        if self._writer.trouble is not None:
+            await self.commit(sync=False)
 
     async def query(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of one statement that only reads, as of now.

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from orchestratord.errors import Fault
 from orchestratord.events import Event, Fact
 from orchestratord.store.fault import OWN_ERRORS, StoreDamaged, StoreFailing, concerns_all
 from orchestratord.store.mark import EVENT, Mark
@@ -56,10 +57,11 @@ class Change:
 
     `future` answers with the events. Whoever waits for it may stop waiting;
     that does not undo the change. `owed` says that it has already happened in
-    the world, so that it waits for the disk where another would be refused.
+    the world, so that it waits for the disk where another would be refused;
+    `put_off` then says why it waits.
     """
 
-    __slots__ = ("at", "future", "owed", "rows", "statements", "sync")
+    __slots__ = ("at", "future", "owed", "put_off", "rows", "statements", "sync")
 
     def __init__(
         self,
@@ -75,7 +77,14 @@ class Change:
         self.at = at
         self.sync = sync
         self.owed = owed
-        self.future: asyncio.Future[tuple[Event, ...]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[tuple[Event, ...]] = loop.create_future()
+        self.put_off: asyncio.Future[Fault] = loop.create_future()
+
+    def defer(self, fault: Fault) -> None:
+        """Tell whoever waits that it will take long, and why."""
+        if not self.put_off.done():
+            self.put_off.set_result(fault)
 
     def resolve(self, outcome: Outcome) -> None:
         """Answer whoever still waits."""

@@ -205,6 +205,8 @@ class Writer:
             if damaged or not change.owed:
                 self.refused += 1
                 change.resolve(again(fault))
+            else:
+                change.defer(again(fault))
 
     def _recovery(self, trouble: StoreFault) -> Change:
         """Build the probe: if this event can be written, the trouble is over."""

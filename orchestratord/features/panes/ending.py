@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from orchestratord.clock import Clock, rfc3339
-from orchestratord.errors import TmuxRefused
+from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.events import Fact
 from orchestratord.features.panes.fact import (
     PaneClosed,
@@ -35,7 +35,6 @@ from orchestratord.features.panes.registry import Record, Registry, forget, save
 from orchestratord.features.panes.text import last_lines
 from orchestratord.log import Log
 from orchestratord.store.db import Statement, Store
-from orchestratord.store.fault import StoreFault
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import close_pane, command, target
 from orchestratord.tmux.link import Link
@@ -75,7 +74,6 @@ class Endings:
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._asked: dict[str, str] = {}
         self._notes: dict[str, set[asyncio.Task[None]]] = {}
-        self._writing: set[asyncio.Future[Any]] = set()
         spool.on_noted = self._program_started
 
     # Watching
@@ -118,7 +116,7 @@ class Endings:
         for pane in list(self._watches):
             self._unwatch(pane)
         notes = [note for notes in self._notes.values() for note in notes]
-        pending: list[asyncio.Future[Any]] = [*self._ending.values(), *notes, *self._writing]
+        pending: list[asyncio.Future[Any]] = [*self._ending.values(), *notes]
         if pending:
             await asyncio.wait(pending, timeout=1)
         for task in pending:
@@ -340,12 +338,10 @@ class Endings:
 
     async def write(self, statements: list[Statement], facts: list[Fact]) -> None:
         """Record what has happened; on a full disk it is owed, and nobody waits for it."""
-        writing = asyncio.ensure_future(self._store.record(statements, facts))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        writing.add_done_callback(_log_refusal)
-        while not writing.done() and self._store.statistics().mode == "ok":
-            await asyncio.wait([writing], timeout=0.25)
+        try:
+            await self._store.record_or_owe(statements, facts)
+        except Fault as problem:
+            log.error("an end was not recorded", reason=str(problem))
 
     def _note(self, pane: PaneRecord, statements: list[Statement], facts: list[Fact]) -> None:
         """Begin to record what has happened to a pane; `written` waits for it."""
@@ -374,8 +370,3 @@ def _row(line: bytes) -> PaneRow:
     if line.startswith(b"\t"):
         raise TmuxRefused(command="a look", reason="the pane is gone")
     return PaneRow.parse(line)
-
-
-def _log_refusal(writing: asyncio.Future[Any]) -> None:
-    if not writing.cancelled() and isinstance(writing.exception(), StoreFault):
-        log.error("an end was not recorded", reason=str(writing.exception()))
