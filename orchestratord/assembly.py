@@ -7,11 +7,8 @@ here; ``app`` starts and stops what this returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from orchestratord import __version__
 from orchestratord.catalogue import method_modules
@@ -21,11 +18,11 @@ from orchestratord.events import Bus
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.shell.service import Shells
-from orchestratord.features.system.receipts import Ids
 from orchestratord.features.system.service import System
 from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.waits import Waits
 from orchestratord.process import login_environment
+from orchestratord.rpc.again import answering, resolving
 from orchestratord.rpc.method import Table
 from orchestratord.rpc.policy import Limits
 from orchestratord.rpc.server import Server
@@ -96,24 +93,9 @@ def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
         version=__version__,
     )
     parts.system.rpc = lambda: server.statistics
-    parts.system.receipts.answer_for = _reading_again(methods, services)
+    parts.system.receipts.resolved = resolving(methods, services)
+    parts.system.receipts.answer_for = answering(methods, services)
     return server
-
-
-def _reading_again(
-    methods: Table, services: Mapping[type, object]
-) -> Callable[[str, Ids], Awaitable[bytes | None]]:
-    """Return how the answer of a call is given again: by the ``get`` of what it answered with."""
-
-    async def answer_for(name: str, ids: Ids) -> bytes | None:
-        noun = name.partition(".")[0]
-        method, get = methods.get(name), methods.get(f"{noun}.get")
-        if method is None or get is None or get.result is not method.result or "id" not in ids:
-            return None
-        found = get.handler(services[get.service], get.params(**{noun: ids["id"]}))
-        return msgspec.json.encode(await found if get.awaits else found)
-
-    return answer_for
 
 
 def _limits(settings: Settings) -> Limits:

@@ -176,14 +176,14 @@ class Calls:
         self._number += 1
         name = f"{self._peer.connection}.{self._number}"
         principal = entrance.principal
-        call = Call(peer=self._peer, principal=principal, request=name, idempotency_key=given.key)
+        ticket = self._policy.ticket(bound.entry, given.params, self._peer, given.key)
+        call = Call(peer=self._peer, principal=principal, request=name, ticket=ticket)
         token = log.request_id.set(name)
         entered = acting.set(entrance.acting) if entrance.acting is not None else None
         try:
-            if bound.at_once and given.key is None:
+            if bound.at_once and ticket is None:
                 self._run_at_once(bound, given.params, call, entrance.account, id, reply)
             else:
-                ticket = self._policy.ticket(bound.entry, given.params, call)
                 flight = _Flight(id, reply, size, ticket, entrance.account, principal.meter)
                 self._launch(flight, bound, given.params, call)
         finally:

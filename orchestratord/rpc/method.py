@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ import msgspec
 
 from orchestratord.errors import Fault
 from orchestratord.rpc.principal import Need, Peer, Principal, Scope
+from orchestratord.rpc.receipts import Ids, Ticket
 
 __all__ = ["Call", "Cli", "Method", "Peer", "Table", "method"]
 
@@ -38,12 +39,12 @@ RESERVED = ("idempotency_key", "token")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a method may know of the call it serves."""
+    """What a method may know of the call it serves. A ticket says that it has a key."""
 
     peer: Peer
     principal: Principal
     request: str
-    idempotency_key: str | None = None
+    ticket: Ticket | None = None
 
 
 class Cli(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,19 @@ class Cli(msgspec.Struct, frozen=True, kw_only=True):
     forms: tuple[tuple[str, ...], ...] = ((),)
     columns: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """How a key is answered by a method that writes the ticket down with what it does.
+
+    ``resolved`` gets the service and an open ticket, and returns when it is on
+    record what that call did; if nothing is, it did nothing. ``answer`` gets the
+    service and the ids on record, and returns the result, or raises a
+    ``NotFound`` if what was made is gone.
+    """
+
+    resolved: Callable[[Any, Ticket], Awaitable[None]]
+    answer: Callable[[Any, Ids], Any]
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +96,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     handler: Callable[..., Any]
     awaits: bool
     wants_call: bool
+    again: Again | None
 
     @property
     def admin(self) -> bool:
@@ -101,6 +116,7 @@ def method(
     errors: tuple[type[Fault], ...] = (),
     cli: Cli | None = None,
     deadline: float | None = DEFAULT_DEADLINE,
+    again: Again | None = None,
 ) -> Callable[[Handler], Handler]:
     """Make a function a method of the table.
 
@@ -110,7 +126,10 @@ def method(
     is a scope that it needs beside that, a field's ``Meta(extra={"needs": SCOPE})``
     one that giving the field needs. ``deadline`` is in
     seconds; a params field called ``timeout`` overrides it for one call. None
-    means that the method ends by itself (streams, and what answers after its timeout).
+    means that the method ends by itself (streams, and what answers after its
+    timeout). ``again`` says how a retry is answered after a restart; without it,
+    by the noun's ``get`` if that has the same result, and not at all if the call
+    was cut off.
     """
     if not METHOD_NAME.match(name):
         raise ValueError(f"a method is called noun.verb, not {name!r}")
@@ -141,6 +160,7 @@ def method(
             handler=handler,
             awaits=inspect.iscoroutinefunction(handler),
             wants_call=len(parameters) > 2,
+            again=again,
         )
         handler.__method__ = entry  # type: ignore[attr-defined]
         return handler

@@ -15,7 +15,7 @@ import msgspec
 from orchestratord.clock import Clock
 from orchestratord.errors import Fault, PermissionDenied, ResourceExhausted, Unavailable
 from orchestratord.rpc.audit import Account, Auditor, NoAudit
-from orchestratord.rpc.method import Call, Method, Table
+from orchestratord.rpc.method import Call, Method, Peer, Table
 from orchestratord.rpc.params import Given, Reader, params_hash
 from orchestratord.rpc.principal import EVERYTHING, Acting, ByUid, Identities
 from orchestratord.rpc.receipts import Once, Receipts, Ticket
@@ -172,13 +172,15 @@ class Policy:
         if account is not None and (account.mutates or isinstance(fault, PermissionDenied)):
             self.auditor.note(account, fault)
 
-    def ticket(self, entry: Method, params: msgspec.Struct, call: Call) -> Ticket | None:
+    def ticket(
+        self, entry: Method, params: msgspec.Struct, peer: Peer, key: str | None
+    ) -> Ticket | None:
         """Return what a call with an idempotency key is known by."""
-        if call.idempotency_key is None:
+        if key is None:
             return None
         return Ticket(
-            uid=call.peer.uid,
-            key=call.idempotency_key,
+            uid=peer.uid,
+            key=key,
             method=entry.name,
             params_hash=params_hash(params),
         )

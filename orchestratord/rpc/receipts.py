@@ -11,18 +11,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from orchestratord.clock import Clock
-from orchestratord.errors import FailedPrecondition, Fault, InvalidArgument, ResourceExhausted
+from orchestratord.errors import (
+    FailedPrecondition,
+    Fault,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 
 LIFETIME = 24 * 3600.0
 """Seconds for which a key gives its first answer."""
 GRACE = 60.0
 """Seconds that a run may take beyond its caller's deadline; a retry meanwhile joins it."""
 MAX_RUNNING = 4096
+
+Ids = dict[str, Any]
+"""What a record keeps of a result: ids of ours by the member that held them."""
 
 
 class KeyReused(InvalidArgument):
@@ -41,6 +50,13 @@ class OutcomeUnknown(FailedPrecondition):
 
     template = "whether the first call with the idempotency key {key!r} had its effect is not known"
     hint = "look at the state, then call with a new key"
+
+
+class AnswerGone(NotFound):
+    """The first call with this key did what it should; what it made is gone since."""
+
+    template = "what the first call with the idempotency key {key!r} made is gone: {ids}"
+    hint = "it was made once; a new call needs a new key"
 
 
 class TooManyKeyedCalls(ResourceExhausted):
@@ -77,15 +93,17 @@ class Receipts(Protocol):
 
     Each claim that returned None is followed by one ``settle`` or one
     ``release``, or by neither if the call was cancelled, had a defect, or the
-    daemon died: such a key is open, and its outcome unknown until somebody
-    finds it out. Per ``Ticket.name``, calls never overlap.
+    daemon died: such a key is open, and its outcome unknown unless the method
+    writes its ticket down with what it does. Per ``Ticket.name``, calls never
+    overlap.
     """
 
     async def claim(self, ticket: Ticket) -> bytes | None:
         """Return the first answer (a result as JSON), or None: the caller acts now.
 
-        Raises ``KeyReused`` if the key names another call, and ``OutcomeUnknown``
-        if it is open. When it returns None, the claim outlives the process.
+        Raises ``KeyReused`` if the key names another call, ``OutcomeUnknown`` if
+        it is open and nobody knows more, ``AnswerGone`` if its answer cannot be
+        given any more. When it returns None, the claim outlives the process.
         """
         ...
 
@@ -94,7 +112,7 @@ class Receipts(Protocol):
         ...
 
     async def release(self, ticket: Ticket) -> None:
-        """Forget the claim: the call failed and changed nothing."""
+        """Forget the claim: the call failed and, as far as is on record, changed nothing."""
         ...
 
 

@@ -1,13 +1,11 @@
 """What the daemon tells of itself: status, events, receipts, backups, its doctor."""
 
 import asyncio
-import signal
 import stat
 from typing import Any
 
 import pytest
 from living import Daemon, Place
-from orchctl.aio import RpcError
 from terminals import refused
 
 from orchestratord import __version__
@@ -112,23 +110,6 @@ async def test_a_keyed_call_acts_once_across_kill_9(place: Place) -> None:
     assert other.kind == "InvalidArgument"
     listed = await second.call("pane.list", session=session["id"])
     assert len(listed) == 2
-
-
-async def test_a_keyed_call_that_was_killed_half_way_is_unknown_and_not_repeated(
-    place: Place,
-) -> None:
-    first = await place.start(ORCH_FAIL="create.after_act")
-    await first.connected()
-    params: dict[str, Any] = {"name": "dev", "command": ["sleep", "9"], "idempotency_key": "k"}
-    with pytest.raises(RpcError):
-        await first.call("session.create", **params)
-    assert await first.process.wait() == -signal.SIGKILL
-    await first.client.close()
-    second = await place.start()
-    await second.connected()
-    assert (await refused(second.call("session.create", **params))).kind == "OutcomeUnknown"
-    kinds = [event["kind"] for event in (await second.call("event.list"))["events"]]
-    assert kinds.count("session.created") <= 1
 
 
 async def test_a_backup_is_whole_and_replaces_nothing(daemon: Daemon) -> None:

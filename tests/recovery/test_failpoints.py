@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parents[1] / "daemon")]
 
 from living import Daemon, Place
-from orchctl.aio import Lost, RpcError
+from orchctl.aio import Lost
 from terminals import FOREVER, becomes, head, history, kind, pane, session, stamped, tmux
 
 POINTS = ("create.after_intent", "create.after_act", "create.after_result")
@@ -42,7 +46,7 @@ async def _killed_in(place: Place, point: str, method: str, params: dict[str, An
 
 async def _intents(place: Place) -> int:
     (database,) = place.state.glob("*.db")
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         ((count,),) = connection.execute("SELECT count(*) FROM intents").fetchall()
     return int(count)
 
@@ -97,22 +101,126 @@ async def test_a_session_cut_short_is_there_once_or_not_at_all(place: Place, poi
     await session(later)
 
 
+KEYED = {
+    "pane.create in a window": {"session": "dev", "place": "window"},
+    "pane.create by a split": {"session": "dev", "place": "right", "name": "a"},
+    "pane.create with its session": {"session": "ops", "create_session": True},
+    "window.create": {"session": "dev", "name": "w"},
+    "session.create": {"name": "ops", "labels": {"a": "b"}},
+}
+
+
+@pytest.mark.parametrize("call", KEYED)
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_key_never_makes_two_panes_of_a_call_cut_short(place: Place, point: str) -> None:
+async def test_a_key_gives_the_true_answer_to_a_call_cut_short(
+    place: Place, point: str, call: str
+) -> None:
     before = await place.start()
     await session(before)
     await before.kill()
-    params = {"session": "dev", "command": FOREVER, "idempotency_key": "k"}
-    later = await _killed_in(place, point, "pane.create", params)
-    there = len(stamped(place))
+    doomed = await place.start(ORCH_FAIL=point)
+    method = call.split()[0]
+    params: dict[str, Any] = KEYED[call] | {"idempotency_key": "k"}
+    with pytest.raises(Lost):
+        await doomed.call(method, **params)
+    await doomed.process.wait()
+    await doomed.client.close()
+    later = await place.start()
+    answers = await asyncio.gather(*(later.call(method, **params) for _ in range(3)))
+    assert all(_made(answer) == _made(answers[0]) for answer in answers)
+    pane_id, shown = _made(answers[0])
+    # What was begun is the answer; only what came to nothing is begun again, under a new number.
+    assert pane_id == ("p3" if point == "create.after_intent" else "p2")
+    assert stamped(place) == ["p1", pane_id]
+    assert (await later.call("pane.get", pane=pane_id))["exit"] is None
+    assert await kind(later.call(method, **params | {"session": "x", "name": "y"})) in (
+        "InvalidArgument", "InvalidParams",
+    )  # fmt: skip
+    told = [(e["kind"], e.get("pane")) for e in await history(later, "pane.created")]
+    assert told == [("pane.created", "p1"), ("pane.created", pane_id)]
+    await later.kill()
+    last = await place.start()
+    assert _made(await last.call(method, **params)) == (pane_id, shown)
+    assert stamped(place) == ["p1", pane_id]
+
+
+def _made(answer: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return the pane that an answer is about, and what of it does not change."""
+    if "pane" in answer:
+        return answer["pane"]["id"], (answer["id"], answer["name"], answer["labels"])
+    if "panes" in answer:
+        (pane_id,) = answer["panes"]
+        return pane_id, (answer["id"], answer["name"], answer["session"])
+    return answer["id"], (answer["name"], answer["window"], answer["session_name"])
+
+
+async def test_a_key_whose_pane_has_ended_since_still_shows_it(place: Place) -> None:
+    before = await place.start()
+    await session(before)
+    await before.kill()
+    params = {"session": "dev", "command": ["sh", "-c", "exit 4"], "idempotency_key": "k"}
+    later = await _killed_in(place, "create.after_act", "pane.create", params)
+    await becomes(lambda: _stamps(place), lambda stamps: stamps == ["p1"])
+    again = await later.call("pane.create", **params)
+    assert (again["id"], again["exit"]["status"]) == ("p2", 4)
+    assert stamped(place) == ["p1"]
+
+
+async def test_a_key_whose_window_is_gone_says_so_and_makes_no_other(place: Place) -> None:
+    before = await place.start()
+    await session(before)
+    made = await before.call("window.create", session="dev", idempotency_key="k")
+    await before.call("window.kill", window=made["id"])
+    await before.kill()
+    later = await place.start()
+    await later.connected()
+    assert await kind(later.call("window.create", session="dev", idempotency_key="k")) == (
+        "AnswerGone"
+    )
+    assert stamped(place) == ["p1"]
+
+
+async def test_what_tmux_made_though_its_caller_was_told_no_is_undone_by_the_next_daemon(
+    place: Place,
+) -> None:
+    before = await place.start()
+    await session(before)
+    await before.kill()
+    params = {"session": "dev", "command": FOREVER, "place": "window", "idempotency_key": "k"}
+    doomed = await place.start(ORCH_FAIL="create.after_act")
+    with pytest.raises(Lost):
+        await doomed.call("pane.create", **params)
+    await doomed.process.wait()
+    await doomed.client.close()
+    given_up = "UPDATE intents SET record = json_set(record, '$.given_up', json('true'))"
+    with closing(sqlite3.connect(place.state / "store.db")) as connection, connection:
+        connection.execute(given_up)  # as after TmuxGone
+    assert stamped(place) == ["p1", "p2"]
+    later = await place.start()
+    again = await later.call("pane.create", **params)
+    assert again["id"] == "p3"
+    await becomes(lambda: _stamps(place), lambda stamps: stamps == ["p1", "p3"])
+    await becomes(lambda: _intents(place), lambda open_: open_ == 0)
+    assert [p["id"] for p in await later.call("pane.list")] == ["p1", "p3"]
+    assert await history(later, "pane.adopted") == []
+
+
+async def test_a_creation_that_tmux_does_not_answer_is_begun_again_by_the_same_key(
+    place: Place,
+) -> None:
+    daemon = await place.start()
+    await session(daemon)
+    server = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    params = {"session": "dev", "command": FOREVER, "place": "window", "idempotency_key": "k"}
+    os.kill(server, signal.SIGSTOP)
     try:
-        again = await later.call("pane.create", **params)
-    except RpcError as error:
-        assert error.kind == "OutcomeUnknown"
-        assert len(stamped(place)) == there
-    else:
-        assert len(stamped(place)) == 2
-        assert again["id"] in stamped(place)
+        assert await kind(daemon.call("pane.create", **params)) == "TmuxGone"
+    finally:
+        os.kill(server, signal.SIGCONT)
+    again = await daemon.call("pane.create", **params)
+    await becomes(lambda: _stamps(place), lambda stamps: stamps == ["p1", again["id"]])
+    await becomes(lambda: _intents(place), lambda open_: open_ == 0)
+    assert [p["id"] for p in await daemon.call("pane.list")] == ["p1", again["id"]]
 
 
 async def test_a_program_that_ended_before_it_was_adopted_is_told(place: Place) -> None:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from orchestratord.clock import Clock, rfc3339
-from orchestratord.errors import TmuxRefused
+from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.events import Fact
-from orchestratord.features.panes import placement
+from orchestratord.features.panes import placement, site
 from orchestratord.features.panes.access import maker
 from orchestratord.features.panes.fact import (
     PaneCreated,
@@ -29,12 +28,12 @@ from orchestratord.features.panes.fact import (
     WindowCreated,
 )
 from orchestratord.features.panes.fault import (
-    BadValue,
     NameTaken,
     NoRoom,
     PaneExited,
     SessionNotFound,
 )
+from orchestratord.features.panes.intent import Intents, failpoint
 from orchestratord.features.panes.program import (
     Wish,
     below_shell,
@@ -70,33 +69,29 @@ Dress = Callable[[PaneRecord, Mapping[str, str]], tuple[Sequence[str], Mapping[s
 DEFAULT_SIZE = (200, 50)
 NOWHERE = Process(0, 0)
 
-_SAVE_INTENT = "INSERT INTO intents (pane, record) VALUES (?, ?)"
-_END_INTENT = "DELETE FROM intents WHERE pane = ?"
 
+class Outcome(NamedTuple):
+    """What is to be written of a creation, in one commit."""
 
-def end_intent(pane: str) -> Statement:
-    """Return the statement that says a creation is resolved."""
-    return Statement(_END_INTENT, (pane,))
-
-
-def failpoint(name: str) -> None:
-    """Die here, as by kill -9, if a test asked for that through the environment."""
-    if os.environ.get("ORCH_FAIL") == name:
-        os.kill(os.getpid(), signal.SIGKILL)
+    statements: list[Statement]
+    facts: list[Fact]
 
 
 class Creation:
-    """Makes panes, windows and sessions. Its state is what is being made right now."""
+    """Makes panes, windows and sessions. Its state is what is being made right now.
+
+    ``on_born`` is called with each pane that was made, ``undo`` with one whose
+    making could not be written down: it is ended before its caller hears why.
+    """
 
     def __init__(
         self, registry: Registry, link: Link, mirror: Mirror, spool: Spool, store: Store,
-        clock: Clock, environment: Mapping[str, str],
+        clock: Clock, environment: Mapping[str, str], intents: Intents,
     ) -> None:  # fmt: skip
-        self.under_way: set[str] = set()
-        self.abandoned: set[str] = set()
         self.born: dict[str, int] = {}
         self.on_born: Callable[[PaneRecord], None] = lambda _: None
         self.dress: Dress = lambda pane, env: (pane.argv, env)
+        self.undo: Callable[[Intent], Awaitable[None]] = _leave
         self._registry = registry
         self._link = link
         self._mirror = mirror
@@ -104,6 +99,7 @@ class Creation:
         self._store = store
         self._clock = clock
         self._environment = environment
+        self._intents = intents
         self.splitting: set[str] = set()
         self._sessions: dict[str, asyncio.Event] = {}
         self._turns = Turns()
@@ -132,7 +128,7 @@ class Creation:
                 name=wish.name or name,
             )  # fmt: skip
             pane = self._draft(wish, session, window)
-            intent = Intent(pane=pane, window=window, session=session)
+            intent = Intent(pane=pane, window=window, session=session, ticket=wish.ticket)
 
             def commands(born: birth.Birth) -> list[bytes]:
                 return birth.new_session(
@@ -140,12 +136,11 @@ class Creation:
                     window_name=window.name, size=(width, height),
                 )  # fmt: skip
 
-            writing = await self._carry_out(intent, wish.program.env, commands)
+            await (await self._carry_out(intent, wish.program.env, commands))
         finally:
             release()
             del self._sessions[name]
             made.set()
-        await writing
         failpoint("create.after_result")
         return session, pane
 
@@ -203,7 +198,7 @@ class Creation:
     ) -> tuple[PaneRecord, Awaitable[object]]:
         if self._registry.sizes_stale and wish.place == "auto":
             await self._mirror.refresh()
-        split = self._choose(session, wish)
+        split = site.choose(self._registry, session, wish)
         if split is not None:
             self.splitting.add(split.pane)
             try:
@@ -214,30 +209,6 @@ class Creation:
             finally:
                 self.splitting.discard(split.pane)
         return await self._in_new_window(session, wish, number)
-
-    def _choose(self, session: SessionRecord, wish: Wish) -> placement.Split | None:
-        """Say which pane to split; None if a new window is due."""
-        candidates = [p for p in self._registry.in_session(session.id) if p.exit is None]
-        if wish.of is not None:
-            candidates = self._among(wish.of, session)
-        rooms = [_room(p) for p in candidates]
-        if wish.place == "auto":
-            split = placement.choose(rooms)
-        else:
-            if not rooms:
-                raise NoRoom(pane=session.name, place=wish.place)
-            largest = max(rooms, key=lambda r: r.width * r.height)
-            split = placement.Split(largest.pane, "right" if wish.place == "right" else "below")
-        return split
-
-    def _among(self, of: str, session: SessionRecord) -> list[PaneRecord]:
-        windows = {w.id for w in self._registry.windows.values() if of in (w.id, w.tmux)}
-        if windows:
-            return [p for p in self._registry.in_session(session.id) if p.window in windows]
-        pane = self._registry.living(of)
-        if pane.session != session.id:
-            raise BadValue(field="of", reason=f"pane {pane.id} is not in session {session.name}")
-        return [pane]
 
     def _draft(
         self, wish: Wish, session: SessionRecord, window: WindowRecord, number: str = ""
@@ -274,14 +245,15 @@ class Creation:
             return birth.split(made, of=parent.place.pane, direction=split.direction)
 
         try:
-            writing = await self._carry_out(Intent(pane=pane), wish.program.env, commands)
+            intent = Intent(pane=pane, ticket=wish.ticket)
+            writing = await self._carry_out(intent, wish.program.env, commands)
         except TmuxRefused as refused:
             if "no space" in refused.details["reason"]:
                 raise NoRoom(pane=parent.id, place=split.direction) from None
             if "can't find" in refused.details["reason"]:
                 raise PaneExited(pane=parent.id) from None
             raise
-        left = placement.halve(_room(parent), split.direction)
+        left = placement.halve(site.room(parent), split.direction)
         parent.width, parent.height = left.width, left.height
         return pane, writing
 
@@ -302,7 +274,7 @@ class Creation:
             )
 
         try:
-            intent = Intent(pane=pane, window=window)
+            intent = Intent(pane=pane, window=window, ticket=wish.ticket)
             writing = await self._carry_out(intent, wish.program.env, commands)
         except TmuxRefused as refused:
             if "can't find" in refused.details["reason"]:
@@ -319,10 +291,9 @@ class Creation:
         """Make what an intent says; what is returned is to be awaited at once."""
         pane = intent.pane
         lines = commands(self._birth(pane, env))  # refuses what cannot be quoted, before anything
-        self.under_way.add(pane.id)
+        self._intents.under_way.add(pane.id)
         try:
-            text = msgspec.json.encode(intent).decode()
-            await self._store.commit([Statement(_SAVE_INTENT, (pane.id, text))], sync=False)
+            await self._intents.begin(intent)
             failpoint("create.after_intent")
             self._spool.expect(pane.id, pane.epoch, fresh=True)
             try:
@@ -330,21 +301,32 @@ class Creation:
                     *lines, what=f"the creation of {pane.id}", server=pane.place.server
                 )
             except TmuxGone:
-                self.abandoned.add(pane.id)  # whether it was made is seen at the next listing
+                await self._intents.give_up(intent, self._mirror.sent)
                 raise
             except TmuxRefused as refused:
                 self._spool.forget(pane.id)
-                await self._store.commit([end_intent(pane.id)], sync=False)
+                await self._intents.nothing_came(intent)
                 if intent.session and "duplicate session" in refused.details["reason"]:
                     raise NameTaken(name=intent.session.name, holder="someone outside") from None
                 raise
             failpoint("create.after_act")
-            return self.confirm(intent, PaneRow.parse([body[0] for body in bodies if body][-1]), ())
+            row = PaneRow.parse([body[0] for body in bodies if body][-1])
+            return self._write(intent, self.confirm(intent, row, ()))
         finally:
-            self.under_way.discard(pane.id)
+            self._intents.under_way.discard(pane.id)
 
-    def confirm(self, intent: Intent, row: PaneRow, facts: Sequence[Fact]) -> Awaitable[object]:
-        """Know what came of a creation; awaiting what is returned writes it, with the facts."""
+    async def _write(self, intent: Intent, outcome: Outcome) -> None:
+        """Return when a creation is on disk; if that takes nothing, undo it and raise why."""
+        try:
+            refusal = await self._store.record_or_owe(*outcome)
+        except Fault as lost:
+            refusal = lost
+        if refusal is not None:
+            await self.undo(intent)
+            raise refusal
+
+    def confirm(self, intent: Intent, row: PaneRow, facts: Sequence[Fact]) -> Outcome:
+        """Know what came of a creation, and return what is to be written at once."""
         pane, window, session = intent.pane, intent.window, intent.session
         self.born[pane.id] = self._mirror.sent
         told = list(facts)
@@ -366,7 +348,7 @@ class Creation:
             )
         )  # fmt: skip
         records = [r for r in (session, window, pane) if r is not None]
-        return self._store.record([end_intent(pane.id), *map(save, records)], told)
+        return Outcome([*self._intents.fulfilled(intent), *map(save, records)], told)
 
     def _settle_in(self, pane: PaneRecord, row: PaneRow) -> None:
         process = identify(row.pid) or Process(row.pid, 0)
@@ -391,5 +373,5 @@ class Creation:
         )
 
 
-def _room(pane: PaneRecord) -> placement.Room:
-    return placement.Room(pane.id, int(pane.window[1:]), pane.width, pane.height)
+async def _leave(_: Intent) -> None:
+    return None

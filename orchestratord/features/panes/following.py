@@ -16,7 +16,7 @@ from orchestratord.clock import Clock, rfc3339
 from orchestratord.errors import TmuxRefused
 from orchestratord.events import Fact
 from orchestratord.features.panes.arrangement import Arrangement
-from orchestratord.features.panes.creation import Creation, end_intent
+from orchestratord.features.panes.creation import Creation
 from orchestratord.features.panes.ending import Endings
 from orchestratord.features.panes.fact import (
     OutputGap,
@@ -30,6 +30,7 @@ from orchestratord.features.panes.fact import (
     SessionRenamed,
     WindowCreated,
 )
+from orchestratord.features.panes.intent import Intents
 from orchestratord.features.panes.reconcile import Differences, compare
 from orchestratord.features.panes.record import (
     Intent,
@@ -58,17 +59,16 @@ PIPE_INTERVAL = 1.0
 class Following:
     """Takes over what tmux shows.
 
-    In memory: ``intents`` that an earlier daemon left, panes whose output nobody
-    copies (``unread``), and how many panes are not ours (``foreign``).
+    In memory: panes whose output nobody copies (``unread``), and how many panes
+    are not ours (``foreign``).
     """
 
     def __init__(
         self, registry: Registry, link: Link, mirror: Mirror, spool: Spool, store: Store,
-        clock: Clock, creation: Creation, endings: Endings, arrangement: Arrangement,
-        spawn: Callable[[Awaitable[Any]], None],
+        clock: Clock, creation: Creation, intents: Intents, endings: Endings,
+        arrangement: Arrangement, spawn: Callable[[Awaitable[Any]], None],
     ) -> None:  # fmt: skip
         self.foreign = 0
-        self.intents: dict[str, Intent] = {}
         self.unread: set[str] = set()
         self._registry = registry
         self._link = link
@@ -77,6 +77,7 @@ class Following:
         self._store = store
         self._clock = clock
         self._creation = creation
+        self._intents = intents
         self._endings = endings
         self._arrangement = arrangement
         self._spawn = spawn
@@ -133,12 +134,19 @@ class Following:
         for row in found.unknown:
             self._stranger(row)
         self._changed(found, snapshot)
+        self._resolve(snapshot)
+
+    def _resolve(self, snapshot: Snapshot) -> None:
+        """End the intents of which a listing shows that nothing came."""
         stamped = {row.orch_id for row in snapshot.panes.values()}
-        for pane_id in list(self.intents):
+        for pane_id, intent in list(self._intents.earlier.items()):
             if pane_id not in stamped:
-                del self.intents[pane_id]
+                del self._intents.earlier[pane_id]
                 self._spool.forget(pane_id)
-                self._spawn(self._store.commit([end_intent(pane_id)], sync=False))
+                self._spawn(self._intents.nothing_came(intent))
+        for pane_id in self._intents.hopeless(stamped, snapshot.ordinal):
+            self._spool.forget(pane_id)
+            self._spawn(self._intents.end(pane_id))
 
     def _changed(self, found: Differences, snapshot: Snapshot) -> None:
         """Take over where panes are, how large and how they are called."""
@@ -247,19 +255,20 @@ class Following:
 
     def _stranger(self, row: PaneRow) -> None:
         """A pane with our stamp that is not known: adopt it, or undo what was given up."""
-        if row.orch_id in self._creation.under_way:
+        if row.orch_id in self._intents.under_way:
             return
-        if row.orch_id in self._creation.abandoned:
+        if row.orch_id in self._intents.given_up:
             close = command("kill-pane", "-t", target(row.pane))
-            self._spawn(self._link.request(close, what=f"undoing {row.orch_id}"))
+            server = self._mirror.snapshot.server
+            undoing = self._link.request(close, what=f"undoing {row.orch_id}", server=server)
+            self._spawn(undoing)
             return
-        intent = self.intents.pop(row.orch_id, None)
+        intent = self._intents.earlier.pop(row.orch_id, None)
         if intent is None:
             return  # stamped by an older state directory: not ours to touch
         adopted = PaneAdopted(
             session=intent.pane.session, pane=row.orch_id, tmux_id=row.pane, pid=row.pid
         )
-        self._creation.under_way.add(row.orch_id)
         self._spawn(self._adopt(intent, row, adopted))
 
     async def _adopt(self, intent: Intent, row: PaneRow, adopted: PaneAdopted) -> None:
@@ -267,11 +276,10 @@ class Following:
         server = self._link.server.uuid if self._link.server else ""
         pane.place = Place(server, row.pane, row.tty, pane.place.process)
         log.info("adopted", pane=pane.id, tmux=row.pane)
-        try:
-            await self._creation.confirm(intent, row, [adopted])
-        finally:
-            self._creation.under_way.discard(pane.id)
+        outcome = self._creation.confirm(intent, row, [adopted])
         self._mirror.poke()
+        await self._store.record(*outcome)
+        self._intents.over(pane.id)
 
     def pipe_broken(self, pane_id: str) -> None:
         """A copier ended, or never was, while its pane lives: start the next."""

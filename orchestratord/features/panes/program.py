@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 
 from orchestratord.features.panes.fault import BadDirectory, BadValue, NoSuchProgram
+from orchestratord.rpc.receipts import Ticket
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z", re.ASCII)
 _OURS = ("TMUX", "TMUX_PANE", "ORCH_PANE")
@@ -33,7 +34,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """A pane that somebody wants."""
+    """A pane that somebody wants; ``ticket`` names the call if that has an idempotency key."""
 
     program: Program
     owner: str
@@ -45,6 +46,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     keep: bool = False
     ttl: float | None = None
     size: tuple[int, int] | None = None
+    ticket: Ticket | None = None
 
 
 def resolve(program: Program, environment: Mapping[str, str]) -> tuple[list[str], str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from orchestratord.features.panes.model import Exit
+from orchestratord.rpc.receipts import Ticket
 from orchestratord.tmux.process import Process
 
 
@@ -82,8 +83,14 @@ class SessionRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Intent(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A creation that was begun: enough to adopt what it made, never more."""
+    """A creation that was begun: enough to adopt what it made, never more.
+
+    ``ticket`` names the call if that has an idempotency key. What was
+    ``given_up`` is undone instead, because its caller was told so.
+    """
 
     pane: PaneRecord
     window: WindowRecord | None = None
     session: SessionRecord | None = None
+    ticket: Ticket | None = None
+    given_up: bool = False

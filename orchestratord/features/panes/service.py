@@ -13,14 +13,13 @@ import contextlib
 from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-import msgspec
-
 from orchestratord.clock import Clock
 from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.features.panes.arrangement import Arrangement
 from orchestratord.features.panes.creation import Creation
 from orchestratord.features.panes.ending import Endings
 from orchestratord.features.panes.following import Following
+from orchestratord.features.panes.intent import Intents
 from orchestratord.features.panes.keyboard import Keyboard
 from orchestratord.features.panes.killing import Killing
 from orchestratord.features.panes.output import Output
@@ -33,6 +32,7 @@ from orchestratord.features.panes.record import (
 from orchestratord.features.panes.registry import Registry
 from orchestratord.features.panes.view import View
 from orchestratord.log import Log
+from orchestratord.rpc.receipts import Ticket
 from orchestratord.store.db import Store
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.command import command, target
@@ -43,6 +43,9 @@ from orchestratord.tmux.spool import Spool
 log = Log("panes")
 
 T = TypeVar("T")
+
+UNDO_GRACE = 0.5
+"""Seconds for a program to end that nobody was told of."""
 
 TTL_INTERVAL = 1.0
 """Seconds between looks for panes whose time is over."""
@@ -61,7 +64,10 @@ class Panes:
         self.mirror = mirror
         self.spool = spool
         self.clock = clock
-        self.creation = Creation(self.registry, link, mirror, spool, store, clock, environment)
+        self.intents = Intents(store, clock)
+        self.creation = Creation(
+            self.registry, link, mirror, spool, store, clock, environment, self.intents
+        )
         self.endings = Endings(self.registry, link, spool, store, clock)
         self.killing = Killing(self.endings, clock)
         self.view = View(self.registry, mirror, spool, clock)
@@ -69,20 +75,20 @@ class Panes:
         self.keyboard = Keyboard(link)
         self.output = Output(link, spool, clock)
         self.creation.on_born = self.endings.watch
+        self.creation.undo = self._undo
         self.following = Following(
-            self.registry, link, mirror, spool, store, clock, self.creation, self.endings,
-            self.arrangement, self._spawn,
+            self.registry, link, mirror, spool, store, clock, self.creation, self.intents,
+            self.endings, self.arrangement, self._spawn,
         )  # fmt: skip
         self._acts: set[asyncio.Task[Any]] = set()
+        self._keyed: dict[Ticket, asyncio.Task[Any]] = {}
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load what is known and begin to follow tmux; panes are compared as soon as it answers."""
         self.registry.load(await self.store.query("SELECT noun, record FROM terminals"))
-        intents = self.following.intents
-        for _, text in await self.store.query("SELECT pane, record FROM intents"):
-            intent = msgspec.json.decode(text, type=Intent)
-            intents[intent.pane.id] = intent
+        await self.intents.load()
+        intents = self.intents.earlier
         self.spool.on_broken = self.following.pipe_broken
         self.spool.start()
         self.spool.clear_strangers({*self.registry.panes, *intents})
@@ -114,12 +120,28 @@ class Panes:
         await self.link.stop()
         self.spool.stop()
 
-    async def act(self, work: Coroutine[Any, Any, T]) -> T:
-        """Carry out a change to its end, also if the caller stops waiting."""
+    async def act(self, work: Coroutine[Any, Any, T], ticket: Ticket | None = None) -> T:
+        """Carry out a change to its end, also if the caller stops waiting.
+
+        With a ticket, ``resolved`` waits for it.
+        """
         task = asyncio.create_task(work)
         self._acts.add(task)
         task.add_done_callback(self._acts.discard)
+        if ticket is not None:
+            self._keyed[ticket] = task
+            task.add_done_callback(lambda _: self._keyed.pop(ticket, None))
         return await asyncio.shield(task)
+
+    async def resolved(self, ticket: Ticket) -> None:
+        """Wait until it is on record what the call with a ticket made, now or in an earlier life.
+
+        On a disk that takes nothing, or while tmux does not answer, that can take
+        for ever: nothing is concluded, and the caller's deadline ends the waiting.
+        """
+        if (running := self._keyed.get(ticket)) is not None:
+            await asyncio.wait([running])
+        await self.intents.resolved(ticket)
 
     async def kill_all(self, doomed: list[PaneRecord], grace: float, by: str) -> list[str]:
         """Kill panes side by side; return the ids of those that were alive."""
@@ -166,6 +188,15 @@ class Panes:
         if self.link.state is not State.CONNECTED:
             return [f"no connection to tmux: {self.link.trouble or 'connecting'}"]
         return []
+
+    async def _undo(self, intent: Intent) -> None:
+        """End a pane whose making could not be written down; both are told once that can be."""
+        pane = intent.pane
+        if pane.exit is None:
+            await self.killing.kill(pane, UNDO_GRACE, "store")
+        await self.endings.close(pane, "store")  # a kept screen too
+        if pane.gone:
+            await self.endings.write(self.intents.undone(intent), [])
 
     async def reconcile(self) -> list[dict[str, Any]]:
         """Compare with tmux now; return what differed."""

@@ -2,8 +2,9 @@
 
 On disk: key, method, a hash of the parameters, and the ids in the result. The
 answers themselves are in memory, the newest ``MEMORY`` bytes; after a restart
-an answer is read anew through ``answer_for``. A call without a key costs
-nothing here. Called by the rpc engine alone.
+an answer is read anew through ``answer_for``. A feature whose method writes its
+ticket down settles or releases the key in the very commit that tells what came
+of it (``settling``, ``releasing``). A call without a key costs nothing here.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from orchestratord.clock import Clock, rfc3339
+from orchestratord.errors import NotFound
 from orchestratord.log import Log
-from orchestratord.rpc.receipts import LIFETIME, OutcomeUnknown, Ticket
+from orchestratord.rpc.receipts import LIFETIME, AnswerGone, Ids, OutcomeUnknown, Ticket
 from orchestratord.store.db import Statement, Store
 from orchestratord.store.fault import StoreBusy, StoreFailing, StoreFull
 
@@ -27,13 +29,16 @@ MEMORY = 8 << 20
 SLICE = 1000
 """Receipts deleted in one transaction."""
 
-Ids = dict[str, Any]
 _ID = re.compile(r"[a-z][1-9][0-9]{0,17}\Z")
 _NO_DISK = (StoreBusy, StoreFailing, StoreFull)
 
 _CLAIM = "INSERT INTO receipts (uid, key, method, params_hash, at) VALUES (?, ?, ?, ?, ?)"
-_SETTLE = "UPDATE receipts SET ids = ?, whole = ? WHERE uid = ? AND key = ?"
-_RELEASE = "DELETE FROM receipts WHERE uid = ? AND key = ?"
+_SETTLE = """
+INSERT INTO receipts (uid, key, method, params_hash, at, ids, whole) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (uid, key) DO UPDATE SET ids = excluded.ids, whole = excluded.whole WHERE ids IS NULL
+"""
+_RELEASE = "DELETE FROM receipts WHERE uid = ? AND key = ? AND ids IS NULL"
+_FORGET = "DELETE FROM receipts WHERE uid = ? AND key = ?"
 _FIND = "SELECT method, params_hash, at, ids, whole FROM receipts WHERE uid = ? AND key = ?"
 _EXPIRE = """
 DELETE FROM receipts
@@ -49,6 +54,35 @@ class _Kept(NamedTuple):
     until: float
 
 
+class _Row(NamedTuple):
+    method: str
+    params_hash: str
+    at: str
+    ids: str | None
+    whole: int
+
+    def of(self, ticket: Ticket) -> Ticket:
+        """Return the ticket under whose name this was written."""
+        return msgspec.structs.replace(ticket, method=self.method, params_hash=self.params_hash)
+
+
+def settling(ticket: Ticket, ids: Ids, at: str, *, whole: bool = False) -> Statement:
+    """Return the statement that keeps what a call did; what was kept first stays."""
+    text = msgspec.json.encode(ids).decode()
+    fields = (*ticket.name, ticket.method, ticket.params_hash, at, text, int(whole))
+    return Statement(_SETTLE, fields)
+
+
+def releasing(ticket: Ticket) -> Statement:
+    """Return the statement that frees a key whose call did nothing; a settled one stays."""
+    return Statement(_RELEASE, ticket.name)
+
+
+def revoking(ticket: Ticket) -> Statement:
+    """Return the statement that frees a key though its call was settled: it was undone."""
+    return Statement(_FORGET, ticket.name)
+
+
 class DurableReceipts:
     """The receipts of this daemon and of those before it, for 24 hours.
 
@@ -56,13 +90,13 @@ class DurableReceipts:
     that needs the disk is refused by its own commit, and one that must always
     work (kill, interrupt) is not refused here.
 
-    ``outcome_of`` tells which ids an unsettled call of an earlier life resulted
-    in, None if it cannot; ``answer_for`` gives a method's answer for its ids as
-    JSON, None if it cannot. App fills both.
+    ``resolved`` waits until it is on record what an open call did, False if that
+    is never told of its method; ``answer_for`` gives a method's answer for its
+    ids as JSON, None if it cannot. App fills both.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self.outcome_of: Callable[[Ticket], Awaitable[Ids | None]] = _unknown
+        self.resolved: Callable[[Ticket], Awaitable[bool]] = _untold
         self.answer_for: Callable[[str, Ids], Awaitable[bytes | None]] = _forgotten
         self._store = store
         self._clock = clock
@@ -73,30 +107,22 @@ class DurableReceipts:
         kept = self._kept.get(ticket.name)
         if kept is not None and self._clock.monotonic() < kept.until:
             kept.ticket.check(ticket)
-            if kept.answer is None:
-                raise OutcomeUnknown(key=ticket.key)
-            return kept.answer
+            if kept.answer is not None:
+                return kept.answer
+            await self._resolve(ticket)
         self._forget(ticket)
-        at = rfc3339(self._clock.now())
-        claim = Statement(_CLAIM, (*ticket.name, ticket.method, ticket.params_hash, at))
         try:
-            await self._store.commit([claim], sync=False)
+            await self._begin(ticket)
         except sqlite3.IntegrityError:
-            return await self._earlier(ticket, claim)
-        except _NO_DISK as fault:
-            log.warning("a key is kept in memory only", reason=str(fault))
-            self._keep(ticket, None)
+            return await self._earlier(ticket)
         return None
 
     async def settle(self, ticket: Ticket, answer: bytes) -> None:
-        in_memory_only = self._kept.get(ticket.name) is not None
         self._keep(ticket, answer)
-        if in_memory_only:
-            return
         ids, whole = ids_of(answer)
-        text = msgspec.json.encode(ids).decode()
+        at = rfc3339(self._clock.now())
         try:
-            await self._store.commit([Statement(_SETTLE, (text, whole, *ticket.name))])
+            await self._store.commit([settling(ticket, ids, at, whole=whole)])
         except _NO_DISK as fault:  # it has happened; a later daemon will call it unknown
             log.warning("an answer is kept in memory only", reason=str(fault))
 
@@ -104,7 +130,7 @@ class DurableReceipts:
         if self._forget(ticket):
             return
         try:
-            await self._store.commit([Statement(_RELEASE, ticket.name)], sync=False)
+            await self._store.commit([releasing(ticket)], sync=False)
         except _NO_DISK as fault:
             log.warning("a key stays open", reason=str(fault))
 
@@ -113,30 +139,62 @@ class DurableReceipts:
         now = self._clock.monotonic()
         for kept in [kept for kept in self._kept.values() if kept.until <= now]:
             self._forget(kept.ticket)
-        before = rfc3339(self._clock.now() - timedelta(seconds=LIFETIME))
+        before = self._oldest()
         count = "SELECT count(*) FROM receipts WHERE at < ?"
         ((old,),) = await self._store.query(count, (before,))
         for _ in range(0, old, SLICE):
             await self._store.commit([Statement(_EXPIRE, (before, SLICE))], sync=False)
         return int(old)
 
-    async def _earlier(self, ticket: Ticket, claim: Statement) -> bytes | None:
+    async def _begin(self, ticket: Ticket, *before: Statement) -> None:
+        """Claim a key on disk, or in memory on a disk that takes nothing."""
+        at = rfc3339(self._clock.now())
+        claim = Statement(_CLAIM, (*ticket.name, ticket.method, ticket.params_hash, at))
+        try:
+            await self._store.commit([*before, claim], sync=False)
+        except _NO_DISK as fault:
+            log.warning("a key is kept in memory only", reason=str(fault))
+            self._keep(ticket, None)
+
+    async def _earlier(self, ticket: Ticket) -> bytes | None:
         """Answer a key that is on disk: of an earlier life, unanswered, or expired."""
-        ((method, params_hash, at, ids, whole),) = await self._store.query(_FIND, ticket.name)
-        if at < rfc3339(self._clock.now() - timedelta(seconds=LIFETIME)):
-            await self._store.commit([Statement(_RELEASE, ticket.name), claim], sync=False)
+        row = await self._row(ticket)
+        if row is not None and row.at < self._oldest():
+            await self._begin(ticket, Statement(_FORGET, ticket.name))
             return None
-        first = Ticket(uid=ticket.uid, key=ticket.key, method=method, params_hash=params_hash)
-        first.check(ticket)
-        if ids is not None and whole:
-            return str(ids).encode()
-        found = await self.outcome_of(ticket) if ids is None else msgspec.json.decode(ids)
-        if found is None:
+        if row is not None:
+            row.of(ticket).check(ticket)
+            if row.ids is None:
+                await self._resolve(ticket)
+                row = await self._row(ticket)
+        if row is None:  # it came to nothing, and its claim with it
+            await self._begin(ticket)
+            return None
+        return None if row.ids is None else await self._answer(ticket, row.ids, row.whole)
+
+    async def _row(self, ticket: Ticket) -> _Row | None:
+        found = await self._store.query(_FIND, ticket.name)
+        return _Row(*found[0]) if found else None
+
+    async def _resolve(self, ticket: Ticket) -> None:
+        """Wait until what an open call did is on record; if nothing is, it did nothing."""
+        if not await self.resolved(ticket):
             raise OutcomeUnknown(key=ticket.key)
-        answer = await self.answer_for(method, found)
+
+    async def _answer(self, ticket: Ticket, text: str, whole: int) -> bytes:
+        if whole:
+            return text.encode()
+        ids = msgspec.json.decode(text)
+        try:
+            answer = await self.answer_for(ticket.method, ids)
+        except NotFound:
+            raise AnswerGone(key=ticket.key, ids=ids) from None
         if answer is None:
-            raise OutcomeUnknown(key=ticket.key, ids=found)
+            raise OutcomeUnknown(key=ticket.key, ids=ids)
         return answer
+
+    def _oldest(self) -> str:
+        return rfc3339(self._clock.now() - timedelta(seconds=LIFETIME))
 
     def _keep(self, ticket: Ticket, answer: bytes | None) -> None:
         self._forget(ticket)
@@ -171,8 +229,8 @@ def _cost(answer: bytes | None) -> int:
     return 500 + len(answer or b"")
 
 
-async def _unknown(_: Ticket) -> Ids | None:
-    return None
+async def _untold(_: Ticket) -> bool:
+    return False
 
 
 async def _forgotten(_: str, __: Ids) -> bytes | None:

@@ -23,7 +23,7 @@ async def test_calls_with_one_key_at_the_same_time_act_once_and_get_one_answer()
         answers = [(await client.answer())["result"] for client in clients]
         assert answers == [{"number": 1}] * 50
         assert (running.bench.runs, running.bench.total) == (1, 1)
-        assert running.bench.calls[0].idempotency_key == "k"
+        assert running.bench.calls[0].ticket.key == "k"
 
 
 async def test_a_key_gives_its_first_answer_for_24_hours() -> None:

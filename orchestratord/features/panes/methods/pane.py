@@ -42,7 +42,8 @@ from orchestratord.model import (
     SessionRef,
     ShellName,
 )
-from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.method import Again, Call, Cli, method
+from orchestratord.rpc.receipts import Ids
 
 COLUMNS = ("id", "name", "session_name", "state", "command", "cwd", "width", "height", "created_at")
 ABOUT_ONE = (PaneNotFound, AmbiguousName, SessionNotFound)
@@ -100,9 +101,15 @@ class CreatePane(Params, frozen=True, kw_only=True):
     height: Rows | None = None
 
 
+def made_again(panes: Panes, ids: Ids) -> Pane:
+    """Show the pane that a call made."""
+    return panes.view.pane(panes.registry.pane(ids["id"]))
+
+
 @method(
     "pane.create",
     mutates=True,
+    again=Again(resolved=Panes.resolved, answer=made_again),
     errors=(SessionNotFound, NameTaken, BadDirectory, NoSuchProgram, BadValue, NoRoom),
     cli=Cli(
         forms=(("session",), ("session", "name"), ("session", "name", "command...")),
@@ -118,10 +125,10 @@ async def create(panes: Panes, params: CreatePane, call: Call) -> Pane:
             shell=params.shell, cwd=params.cwd, env=params.env,
         ),
         owner=_owner(panes, params, call), name=params.name, labels=params.labels,
-        place=params.place,
-        of=params.of, keep=params.keep, ttl=params.ttl, size=size,
+        place=params.place, of=params.of, keep=params.keep, ttl=params.ttl, size=size,
+        ticket=call.ticket,
     )  # fmt: skip
-    pane = await panes.act(_make(panes, params, wish))
+    pane = await panes.act(_make(panes, params, wish), call.ticket)
     return panes.view.pane(pane)
 
 

@@ -33,7 +33,8 @@ from orchestratord.model import (
     SessionRef,
     ShellName,
 )
-from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.method import Again, Call, Cli, method
+from orchestratord.rpc.receipts import Ids
 
 _COLUMNS = ("id", "name", "windows", "panes", "attached", "created_at")
 
@@ -57,9 +58,20 @@ class CreateSession(Params, frozen=True, kw_only=True):
     ] = "error"
 
 
+def made_again(panes: Panes, ids: Ids) -> NewSession:
+    """Show the session that a call made or found, with its first pane."""
+    session = panes.registry.sessions.get(ids["id"])
+    if session is None:
+        raise SessionNotFound(session=ids["id"])
+    if "pane" in ids:
+        return _shown(panes, session, panes.registry.pane(ids["pane"]))
+    return _shown(panes, session, _first_pane(panes, session))
+
+
 @method(
     "session.create",
     mutates=True,
+    again=Again(resolved=Panes.resolved, answer=made_again),
     errors=(NameTaken, BadDirectory, NoSuchProgram, BadValue),
     cli=Cli(forms=(("name",),), columns=_COLUMNS),
 )
@@ -71,9 +83,13 @@ async def create(panes: Panes, params: CreateSession, call: Call) -> NewSession:
     )  # fmt: skip
     wish = Wish(
         program=program, owner=owner_of(call), labels=params.labels,
-        size=(params.width, params.height),
+        size=(params.width, params.height), ticket=call.ticket,
     )  # fmt: skip
-    session, pane = await panes.act(_make(panes, params, wish))
+    session, pane = await panes.act(_make(panes, params, wish), call.ticket)
+    return _shown(panes, session, pane)
+
+
+def _shown(panes: Panes, session: SessionRecord, pane: PaneRecord) -> NewSession:
     shown = structs.asdict(panes.view.session(session))
     return NewSession(**shown, pane=panes.view.pane(pane))
 
@@ -85,8 +101,15 @@ async def _make(
         await panes.creation.settled(params.name)
         with contextlib.suppress(SessionNotFound):
             found = panes.registry.session(params.name)
-            return found, panes.registry.in_session(found.id)[0]
+            return found, _first_pane(panes, found)
     return await panes.creation.session(params.name, wish)
+
+
+def _first_pane(panes: Panes, session: SessionRecord) -> PaneRecord:
+    """Return the oldest pane of a session; one that has just lost its last is no session."""
+    for pane in panes.registry.in_session(session.id):
+        return pane
+    raise SessionNotFound(session=session.name)
 
 
 class ListSessions(Params, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from orchestratord.features.panes.model import Window
 from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Grace, Name, Params, Result, SessionRef, WindowRef
-from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.method import Again, Call, Cli, method
+from orchestratord.rpc.receipts import Ids
 
 _COLUMNS = ("id", "name", "session", "index", "panes", "width", "height", "active")
 
@@ -23,9 +24,15 @@ class CreateWindow(Params, frozen=True, kw_only=True):
     cwd: str | None = None
 
 
+def made_again(panes: Panes, ids: Ids) -> Window:
+    """Show the window that a call made."""
+    return panes.view.window(panes.registry.window(ids["id"]))
+
+
 @method(
     "window.create",
     mutates=True,
+    again=Again(resolved=Panes.resolved, answer=made_again),
     errors=(SessionNotFound, BadDirectory),
     cli=Cli(forms=(("session",), ("session", "name"))),
 )
@@ -34,9 +41,9 @@ async def create(panes: Panes, params: CreateWindow, call: Call) -> Window:
     session = panes.registry.session(params.session)
     wish = Wish(
         program=Program(cwd=params.cwd), owner=owner_of(call), place="window",
-        window_name=params.name,
+        window_name=params.name, ticket=call.ticket,
     )  # fmt: skip
-    pane = await panes.act(panes.creation.pane(session, wish))
+    pane = await panes.act(panes.creation.pane(session, wish), call.ticket)
     await panes.mirror.refresh()
     window = panes.registry.window(pane.window)
     return panes.view.window(window)
