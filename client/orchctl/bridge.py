@@ -10,7 +10,6 @@ import os
 import subprocess
 from typing import Any
 
-from orchctl.arguments import joined
 from orchctl.cli import Invocation, out
 from orchctl.stream import items, show_item
 from orchctl.wire import RpcError, encode
@@ -20,6 +19,12 @@ FAILED = 125
 
 LONGEST = 86_400
 """The longest wait that the daemon takes, in seconds: what 0 meant in the bridge."""
+
+SLICE = 20
+"""Seconds for which one call asks whether a wait has ended."""
+
+LONGEST_BLOCK = 3600
+"""The longest that the daemon lets one such call take, in seconds."""
 
 WAITS = ("patterns", "stop", "exit", "prompt", "idle")
 
@@ -75,29 +80,41 @@ def _as_failure(error: RpcError) -> RpcError:
 
 
 def wait(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
-    """Wait for a pane; without a condition for its prompt or its end."""
-    if not any(name in params for name in WAITS):
-        params |= {"prompt": True, "exit": True}
-    params["timeout"] = params.get("timeout") or LONGEST
-    if "since" not in params:
-        params["since"] = _pane(invocation, params["pane"])["cursor"]
-    result = _waited(invocation, "pane.wait", params, rejoining(params))
+    """Wait for a pane; without a condition for its prompt or its end.
+
+    The daemon owns the wait, so it outlives this command and goes on over a restart.
+    """
+    asked = params | {"timeout": params.get("timeout") or LONGEST, "detach": True}
+    if any(name in params for name in WAITS):
+        begun = _call(invocation, "pane.wait", asked, mutates=True)
+    else:
+        begun = _until_prompt_or_end(invocation, asked)
+    if params.get("detach"):
+        invocation.show(_bytes(begun))
+        return 0
+    result = begun
+    while result["outcome"] is None:
+        result = _waited(
+            invocation,
+            "wait.get",
+            {"wait": begun["wait"], "block": SLICE},
+            f"orchctl wait-get {begun['wait']} {LONGEST_BLOCK}",
+        )
     invocation.show(_bytes(result))
-    return {"matched": 0, "exited": 0, "timed_out": 124, "cancelled": 130}.get(
-        result["outcome"], 0 if result["outcome"] in ("prompt", "idle") else 1
-    )
+    if result["outcome"] == "exited":
+        return 0 if result["condition"] == "exit" else 1
+    return {"matched": 0, "timed_out": 124, "cancelled": 130}.get(result["outcome"], 1)
 
 
-def rejoining(params: dict[str, Any]) -> str:
-    """Return the command line that goes on with a wait where it began to look."""
-    words = ["orchctl", "pane-wait", params["pane"]]
-    for name, value in params.items():
-        flag = "--" + name
-        if name == "pane":
-            continue
-        for item in value if isinstance(value, list) else [value]:
-            words += [flag] if item is True else [flag, str(item)]
-    return joined("command", words)
+def _until_prompt_or_end(invocation: Invocation, asked: dict[str, Any]) -> dict[str, Any]:
+    """Begin to wait for the prompt or the end; where no prompt is known, for the end."""
+    asked = asked | {"exit": True}
+    try:
+        return _call(invocation, "pane.wait", asked | {"prompt": True}, mutates=True)
+    except RpcError as error:
+        if error.kind != "NoPrompt":
+            raise
+    return _call(invocation, "pane.wait", asked, mutates=True)
 
 
 def watch(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
@@ -126,7 +143,7 @@ def watch_timeout(invocation: Invocation, params: dict[str, Any], entry: Any) ->
             return 1
         found = _search(invocation, params)
         if not _rows(found):  # it has scrolled away already
-            found = [{"text": outcome.get("line") or outcome.get("match")}]
+            found = [{"number": None, "line": outcome["line"], "match": outcome["match"]}]
     invocation.show(_bytes(found), entry[5], "matching line")
     return 0
 

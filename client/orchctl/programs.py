@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # fmt: off
 PANE = ("pane", "string", True, '{"description":"A pane: p17, %5, a name, or session/name."}')
+MAYBE_PANE = ("pane", "string", False, PANE[3])
 SESSION = ("session", "string", True, '{"description":"A session: its id (s2) or exact name."}')
 MAYBE_SESSION = ("session", "string", False, SESSION[3])
 PATTERN = ("pattern", "string", True, '{"description":"A regular expression (RE2)."}')
@@ -174,14 +175,14 @@ PROGRAMS: "dict[str, Entry]" = {
         "", (("pane", "pattern"), ("session", "pane", "pattern"),
              ("session", "pane", "pattern", "lines")),
         (PANE, PATTERN, LINES),
-        ("number", "text"), "", None),
+        ("number", "line"), "", None),
     "pane-watch-timeout": (
         "bridge:watch_timeout",
         "Wait until a line of a pane matches and show the lines; exit 1 when none does.",
         "", (("pane", "pattern", "timeout"), ("session", "pane", "pattern", "timeout"),
              ("session", "pane", "pattern", "timeout", "lines")),
         (PANE, PATTERN, SECONDS, LINES),
-        ("number", "text"), "", None),
+        ("number", "line"), "", None),
     "pane-has-pattern": (
         "bridge:has_pattern", "Exit 0 if a pane's last lines match, else 1.",
         "", (("pane", "pattern"), ("session", "pane", "pattern"),
@@ -201,8 +202,9 @@ PROGRAMS: "dict[str, Entry]" = {
         (), "", None),
     "pane-wait": (
         "bridge:wait", "Wait for a pane: its prompt or its end, if nothing else is named.",
-        "", (("pane",), ("session", "pane"), ("session", "pane", "timeout")),
-        (PANE, TIMEOUT),
+        "The exit status is 0 when what was waited for came, 124 when it did not come in time.",
+        ((), ("pane",), ("session", "pane"), ("session", "pane", "timeout")),
+        (MAYBE_PANE, TIMEOUT),
         (), "", None, "pane-wait"),
     "pane-list-json": (
         "bridge:list_json", "List panes as JSON, also on a terminal.",

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from fake_daemon import Failure, FakeDaemon, Hang, Stream
+from fake_daemon import Failure, FakeDaemon, Hang, Script, Stream
 from orchctl_run import SCRIPT, Orchctl
 
 PANE = {"id": "p1", "name": "build", "state": "idle", "cursor": "c1"}
@@ -23,11 +23,12 @@ ANSWERS: dict[str, Any] = {
     "pane.list": [PANE],
     "pane.find": [PANE],
     "pane.count": {"count": 1},
-    "pane.search": [{"number": 3, "text": "done"}],
+    "pane.search": [{"number": 3, "line": "done", "match": "o"}],
     "pane.has_pattern": {"matched": True},
     "pane.label_set": {"labels": {"k": "v"}},
     "pane.label_get": {"labels": {"k": "v"}},
-    "pane.wait": {"outcome": "matched", "pane": "p1", "cursor": "c2"},
+    "pane.wait": {"outcome": None, "wait": "wait7"},
+    "wait.get": {"outcome": "matched", "pane": "p1", "cursor": "c2"},
     "pane.exec": {"exec": "e1"},
     "exec.wait": {"exec": "e1", "exit_code": 0, "ended_by": "exit_code", "output": "hi\n"},
     "daemon.reconcile": {"changes": []},
@@ -77,12 +78,12 @@ SEARCH = {"pane": "dev/build", "pattern": "o|k"}
         (
             "pane-wait dev build 7",
             [
-                ("pane.get", {"pane": "dev/build"}),
                 (
                     "pane.wait",
-                    {"pane": "dev/build", "timeout": 7, "prompt": True, "exit": True}
-                    | {"since": "c1"},
+                    {"pane": "dev/build", "timeout": 7, "detach": True}
+                    | {"prompt": True, "exit": True},
                 ),
+                ("wait.get", {"wait": "wait7", "block": 20}),
             ],
         ),
         (
@@ -180,6 +181,62 @@ async def test_watch_timeout_waits_from_the_cursor_that_it_took_before_it_looked
     assert daemon.requests[2][1] == {
         "pane": "dev/build", "patterns": ["ok"], "since": "c1", "timeout": 2,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        ({"outcome": "matched"}, 0),
+        ({"outcome": "exited", "condition": "exit"}, 0),
+        ({"outcome": "exited", "condition": None}, 1),
+        ({"outcome": "stopped"}, 1),
+        ({"outcome": "timed_out"}, 124),
+        ({"outcome": "cancelled"}, 130),
+    ],
+)
+async def test_pane_wait_asks_again_until_there_is_a_result_and_exits_by_it(
+    daemon: FakeDaemon, orchctl: Orchctl, result: dict[str, Any], status: int
+) -> None:
+    daemon.answers |= {"pane.wait": ANSWERS["pane.wait"]}
+    daemon.answers["wait.get"] = Script([{"outcome": None}, {"outcome": None}, result])
+    done = await orchctl("pane-wait", "build", "--pattern", "ok", "--stop", "bad")
+    assert done.status == status
+    assert daemon.requests == [
+        ("pane.wait", {"pane": "build", "patterns": ["ok"], "stop": ["bad"], "timeout": 86400,
+                       "detach": True}),
+        *[("wait.get", {"wait": "wait7", "block": 20})] * 3,
+    ]  # fmt: skip
+
+
+async def test_pane_wait_waits_for_the_end_where_there_is_no_prompt(
+    daemon: FakeDaemon, orchctl: Orchctl
+) -> None:
+    refusal = Failure("NoPrompt", 412, "none")
+    daemon.answers |= {"pane.wait": Script([refusal, ANSWERS["pane.wait"]])}
+    daemon.answers["wait.get"] = {"outcome": "exited", "condition": "exit"}
+    assert (await orchctl("pane-wait", "build")).status == 0
+    assert daemon.requests[1] == (
+        "pane.wait", {"pane": "build", "timeout": 86400, "detach": True, "exit": True}
+    )  # fmt: skip
+
+
+async def test_ctrl_c_leaves_the_wait_and_says_how_to_rejoin(
+    daemon: FakeDaemon, environment: dict[str, str]
+) -> None:
+    daemon.answers |= {"pane.wait": ANSWERS["pane.wait"], "wait.get": Hang()}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(SCRIPT), "pane-wait", "build", stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )  # fmt: skip
+    while len(daemon.requests) < 2:
+        daemon.arrived.clear()
+        await daemon.arrived.wait()
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130
+    assert err.decode().strip() == (
+        "orchctl: stopped waiting; what runs goes on. Rejoin: orchctl wait-get wait7 3600"
+    )
 
 
 async def test_a_missing_label_is_exit_3(daemon: FakeDaemon, orchctl: Orchctl) -> None:
