@@ -16,11 +16,16 @@ from orchestratord.clock import Clock
 from orchestratord.config import Configuration, Settings
 from orchestratord.events import Bus
 from orchestratord.features.decisions.service import Decisions
+from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
+from orchestratord.features.shell.run import Wanted
 from orchestratord.features.shell.service import Shells
 from orchestratord.features.system.service import System
+from orchestratord.features.watch.actor import Execute
 from orchestratord.features.watch.feed import Feeds
+from orchestratord.features.watch.quota import Quota
 from orchestratord.features.watch.waits import Waits
+from orchestratord.features.watch.watches import Watches
 from orchestratord.process import login_environment
 from orchestratord.rpc.again import answering, resolving
 from orchestratord.rpc.method import Table
@@ -69,15 +74,19 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system = System(configuration, store, link, clock)
     panes = Panes(store, link, mirror, spool, clock, environment)
     decisions = Decisions(store, panes.registry, clock)
-    waits = Waits(panes, Feeds(spool), store, bus, clock)
+    feeds, quota = Feeds(spool), Quota()
+    waits = Waits(panes, feeds, quota, store, bus, clock)
+    watches = Watches(panes, feeds, quota, store, bus, clock)
     shells = Shells(panes, store, bus, clock, settings.tmux_socket.parent / "shell", environment)
     system.reconcile = panes.reconcile
-    system.counts = lambda: panes.counts() | decisions.counts()
+    system.counts = lambda: panes.counts() | decisions.counts() | watches.counts()
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
     waits.prompts = shells.at_prompt
-    return Parts(link, system, panes, (system, panes, decisions, shells, waits))
+    watches.actor.execute = _executing(shells)
+    watches.actor.ask = decisions.ask
+    return Parts(link, system, panes, (system, panes, decisions, shells, waits, watches))
 
 
 def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
@@ -96,6 +105,16 @@ def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
     parts.system.receipts.resolved = resolving(methods, services)
     parts.system.receipts.answer_for = answering(methods, services)
     return server
+
+
+def _executing(shells: Shells) -> Execute:
+    """Return how a watch has a command executed: in its turn, when the shell is at its prompt."""
+
+    async def execute(pane: PaneRecord, command: str, owner: str) -> str:
+        live = await shells.execute(pane, command, Wanted(), queue=True, owner=owner)
+        return live.run.id
+
+    return execute
 
 
 def _limits(settings: Settings) -> Limits:

@@ -18,6 +18,9 @@ from orchestratord.tmux.stream import Cursor
 _PROMPTS = "$#%>❯➜»λ›"
 """What prompts end in."""
 
+MOST = 64
+"""Texts whose echo is expected at once."""
+
 _SHORT = 3
 """Characters of a text that is an echo only at the end of a line: one letter is everywhere."""
 
@@ -49,6 +52,10 @@ class Echoes:
 
     def __bool__(self) -> bool:
         return bool(self._expected)
+
+    def expect(self, typed: Iterable[Typed]) -> None:
+        """Expect more, as it is typed; what was not echoed for long is given up."""
+        self._expected = [*self._expected, *typed][-MOST:]
 
     def lines(self, lines: Lines) -> dict[int, list[Place]]:
         """Return where echoes stand in the next complete lines; they are expected no longer."""

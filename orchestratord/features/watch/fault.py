@@ -30,3 +30,30 @@ class TooManyWaits(ResourceExhausted):
     """An owner has as many waits as one may have."""
 
     template = "{owner} has {limit} waits already"
+
+
+class WatchNotFound(NotFound):
+    """No watch has that id."""
+
+    template = "no watch {watch!r}"
+    hint = "orchctl watch-list shows what there is"
+
+
+class WatchStopped(FailedPrecondition):
+    """The watch has ended, and does not go on."""
+
+    template = "{watch} has ended: {reason}"
+    hint = "create it again"
+
+
+class ActionUnavailable(FailedPrecondition):
+    """This daemon has nobody who can carry out the action."""
+
+    template = "nobody here can carry out {action}"
+
+
+class TooManyWatches(ResourceExhausted):
+    """An owner has as many watches as one may have."""
+
+    template = "{owner} has {limit} watches already"
+    hint = "delete those that are not needed any more"

@@ -58,40 +58,44 @@ class Feed:
     """One reading of a pane. Its state is the reader, who listens, and the last pause."""
 
     def __init__(
-        self, pane: PaneRecord, reader: Reader, spool: Spool, over: Callable[[Feed], None]
+        self, pane: PaneRecord, reader: Reader, spool: Spool, on_heard: Callable[[Feed], None]
     ):
         self.pane = pane
         self.reader = reader
         self.lookers: list[Looker] = []
-        self._over = over
+        self._on_heard = on_heard
         self._sieve: Sieve | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._changed = self._pending_since = 0.0
         self._stop = spool.listen(pane.id, self._heard, reader.at, self._ended)
 
-    def join(self, looker: Looker) -> Callable[[], None]:
-        """Let somebody hear what comes from here on; the returned function ends it."""
+    def join(self, looker: Looker) -> None:
+        """Let somebody hear what comes from here on."""
         self.lookers.append(looker)
         self._sieve = None
         looker.begin(self.reader.at, self.reader.pending)
-        return lambda: self._leave(looker)
 
-    def _leave(self, looker: Looker) -> None:
-        if looker in self.lookers:
-            self.lookers.remove(looker)
-            self._sieve = None
-            if not self.lookers:
-                self._close()
+    def take_over(self, other: Feed) -> None:
+        """Serve the lookers of a feed that is at the same place."""
+        self.lookers += other.lookers
+        self._sieve = None
+        other.lookers.clear()
 
-    def _close(self) -> None:
+    def leave(self, looker: Looker) -> None:
+        """Let somebody hear nothing any more."""
+        self.lookers.remove(looker)
+        self._sieve = None
+
+    def close(self) -> None:
+        """Read no longer."""
         self._stop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._over(self)
 
     def _heard(self, part: Slice) -> None:
         self._tell(self.reader.feed(part))
+        self._on_heard(self)
         if self.reader.pending and self.lookers:
             now = asyncio.get_running_loop().time()
             self._changed = now
@@ -157,14 +161,16 @@ class Feeds:
         at = stream.cursor if since is None else since
         for feed in () if stream.finished else self._feeds.get(pane.id, ()):
             if feed.reader.at == at:
-                return feed.join(looker)
+                feed.join(looker)
+                return lambda: self._leave(pane.id, looker)
         reader = Reader(pane.width or 200, at)
         if at.epoch == stream.epoch and stream.start < at.offset:
             begin = max(stream.start, at.offset - CONTEXT)
             reader.prime(stream.read(Cursor(at.epoch, begin), at.offset - begin).data)
-        feed = Feed(pane, reader, self._spool, self._closed)
+        feed = Feed(pane, reader, self._spool, self._merge)
         self._feeds.setdefault(pane.id, []).append(feed)
-        return feed.join(looker)
+        feed.join(looker)
+        return lambda: self._leave(pane.id, looker)
 
     def between(self, pane: PaneRecord, since: Cursor, until: Cursor) -> Lines:
         """Return what a pane wrote between two cursors; of much, the end."""
@@ -173,7 +179,23 @@ class Feeds:
         data = stream.read(begin, max(0, until.offset - begin.offset)).data
         return Reader(pane.width or 200, begin).feed(Slice(data, until, False))
 
-    def _closed(self, feed: Feed) -> None:
+    def _leave(self, pane_id: str, looker: Looker) -> None:
+        for feed in self._feeds.get(pane_id, ()):
+            if looker in feed.lookers:
+                feed.leave(looker)
+                if not feed.lookers:
+                    self._close(feed)
+                return
+
+    def _merge(self, feed: Feed) -> None:
+        """Let a feed serve those of another that has caught up with it, or it with that."""
+        if feed.lookers and len(feeds := self._feeds.get(feed.pane.id, ())) > 1:
+            for other in [f for f in feeds if f is not feed and f.reader.same_as(feed.reader)]:
+                feed.take_over(other)
+                self._close(other)
+
+    def _close(self, feed: Feed) -> None:
+        feed.close()
         known = self._feeds[feed.pane.id]
         known.remove(feed)
         if not known:

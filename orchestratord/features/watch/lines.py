@@ -86,6 +86,14 @@ class Reader:
         """The line that has not ended, as it stands."""
         return self._plain.pending
 
+    def same_as(self, other: Reader) -> bool:
+        """Whether both would give the same lines from here on."""
+        return (
+            self.at == other.at
+            and self.pending == other.pending
+            and not (self._plain.within or other._plain.within)
+        )
+
     def prime(self, before: bytes) -> None:
         """Take what stands before the cursor, so that its line is there from the begin."""
         self._plain.feed(before[before.rfind(b"\n") + 1 :])

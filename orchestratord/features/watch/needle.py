@@ -58,8 +58,12 @@ class Expression(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     pattern: Text
     name: Annotated[
-        str | None, Meta(description="How answers and events call it; its text if absent.")
-    ] = None
+        str,
+        Meta(
+            min_length=1, max_length=64,
+            description="How answers and events call it; its text if absent.",
+        ),
+    ] | None = None  # fmt: skip
     ignore_case: bool = False
     lines: Annotated[
         int,
@@ -160,6 +164,22 @@ class Needle:
             yield from found
             number += block.count(b"\n", 0, own) + 1
             begin = end + 1
+
+    def on_screen(self, lines: list[str], text: bytes) -> Iterator[tuple[str, str]]:
+        """Yield what is found on a screen, given both ways: the line, or lines, and the match.
+
+        Raises ``TooSlow``.
+        """
+        for begin in self.in_lines(text):
+            if self.lines == 1:
+                for found in self.in_line(lines[begin]):
+                    yield lines[begin], found.match
+                continue
+            for last in range(begin, min(begin + self.lines, len(lines))):
+                window = lines[begin : last + 1]
+                if (over := self.in_window(window)) is not None:
+                    yield "\n".join(window), over.match
+                    break
 
     def _in_block(self, block: bytes, own: int) -> Iterator[int]:
         number = counted = at = 0

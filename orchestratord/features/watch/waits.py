@@ -24,10 +24,11 @@ from orchestratord.features.panes.fault import BadCursor
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.watch.fact import WaitEnded
-from orchestratord.features.watch.fault import NoPrompt, TooManyPatterns, TooManyWaits, WaitNotFound
+from orchestratord.features.watch.fault import NoPrompt, TooManyWaits, WaitNotFound
 from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.model import Outcome, PaneResult, WaitInfo, WaitResult
 from orchestratord.features.watch.needle import Needle
+from orchestratord.features.watch.quota import Quota
 from orchestratord.features.watch.record import Conditions, Start, WaitRecord
 from orchestratord.features.watch.typing import Typing
 from orchestratord.features.watch.wait import PaneWait, Prompts
@@ -36,9 +37,6 @@ from orchestratord.store.db import Statement, Store
 from orchestratord.tmux.stream import Cursor
 
 log = Log("waits")
-
-PATTERNS = 256
-"""Patterns of one owner, in waits and watches."""
 
 WAITS = 1000
 """Waits of one owner that go on at once."""
@@ -65,6 +63,7 @@ class Wait:
         self.result: WaitResult | None = None
         self.ended = asyncio.Event()
         self.record: WaitRecord | None = None
+        self.give_back: Callable[[], None] = lambda: None
 
     def part_ended(self, part: PaneWait) -> None:
         """Decide what the end of one pane's part means for all."""
@@ -96,15 +95,18 @@ class Wait:
         )
         for part in self.parts:
             part.stop()
+        self.give_back()
         self.ended.set()
 
 
 class Waits:
     """Everything about waits. ``prompts`` is filled by who knows shells."""
 
-    def __init__(self, panes: Panes, feeds: Feeds, store: Store, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self, panes: Panes, feeds: Feeds, quota: Quota, store: Store, bus: Bus, clock: Clock
+    ) -> None:
         self.prompts: Prompts = _no_prompts
-        self.patterns_of: Callable[[str], int] = lambda _: 0
+        self._quota = quota
         self._panes = panes
         self._feeds = feeds
         self._typing = Typing(panes.spool, clock)
@@ -159,9 +161,12 @@ class Waits:
             BadCursor: the cursor is none of the pane.
             NoPrompt: a prompt was asked for, and cannot be known.
         """
-        self._check_limits(owner, conditions)
+        if sum(w.owner == owner and w.result is None for w in self._running) >= WAITS:
+            raise TooManyWaits(owner=owner, limit=WAITS)
+        places = [(pane, self._cursor(pane, since)) for pane in panes]
         wait = Wait(owner, conditions)
-        self._begin(wait, [(pane, self._cursor(pane, since)) for pane in panes])
+        wait.give_back = self._quota.take(owner, conditions.expressions)
+        self._begin(wait, places)
         return wait
 
     async def hold(self, wait: Wait, seconds: float) -> WaitResult:
@@ -217,15 +222,6 @@ class Waits:
 
     # Inside
 
-    def _check_limits(self, owner: str, conditions: Conditions) -> None:
-        mine = [w for w in self._running if w.owner == owner and w.result is None]
-        count = sum(wait.conditions.expressions for wait in mine) + conditions.expressions
-        count += self.patterns_of(owner)
-        if count > PATTERNS:
-            raise TooManyPatterns(owner=owner, count=count, limit=PATTERNS)
-        if len(mine) >= WAITS:
-            raise TooManyWaits(owner=owner, limit=WAITS)
-
     def _cursor(self, pane: PaneRecord, text: str | None) -> Cursor | None:
         if text is None:
             return None
@@ -236,7 +232,11 @@ class Waits:
 
     def _begin(self, wait: Wait, places: Sequence[tuple[PaneRecord, Cursor | None]]) -> None:
         conditions = wait.conditions
-        needles = [Needle(e) for e in (*conditions.patterns, *conditions.stop)]
+        try:
+            needles = [Needle(e) for e in (*conditions.patterns, *conditions.stop)]
+        except BaseException:
+            wait.give_back()
+            raise
         wait.parts = [
             PaneWait(
                 conditions, needles, pane, self._clock, self._feeds, self._typing, wait.part_ended
@@ -283,6 +283,8 @@ class Waits:
         """Go on where an earlier daemon has looked last."""
         wait = Wait(record.owner, record.conditions)
         wait.record = record
+        expressions = record.conditions.expressions
+        wait.give_back = self._quota.take(record.owner, expressions, forced=True)
         places: list[tuple[PaneRecord, Cursor | None]] = []
         for start in record.starts:
             pane = self._panes.registry.panes.get(start.pane)

@@ -19,8 +19,9 @@ from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.watch.fault import NoPrompt, TooManyPatterns, TooManyWaits, WaitNotFound
 from orchestratord.features.watch.model import WaitInfo, WaitResult
 from orchestratord.features.watch.needle import Expression, Text
+from orchestratord.features.watch.quota import PATTERNS
 from orchestratord.features.watch.record import Conditions
-from orchestratord.features.watch.waits import PATTERNS, Waits
+from orchestratord.features.watch.waits import Waits
 from orchestratord.model import Empty, PaneRef, Params, Timeout
 from orchestratord.rpc.method import Call, Cli, method
 
