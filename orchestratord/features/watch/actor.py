@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from orchestratord.errors import Fault
+from orchestratord.features.panes.access import touch
 from orchestratord.features.panes.fault import PaneExited
 from orchestratord.features.panes.keyboard import check_key
 from orchestratord.features.panes.program import Program, Wish
@@ -33,6 +34,7 @@ from orchestratord.features.watch.action import (
 )
 from orchestratord.features.watch.fault import ActionUnavailable
 from orchestratord.features.watch.model import Act
+from orchestratord.features.watch.rights import Rights
 from orchestratord.tmux.client import TmuxGone
 
 INTO_PANES = (Exec, Send, Keys, Respawn, Create)
@@ -43,7 +45,7 @@ class Order(NamedTuple):
     """What is to be done, for whom, and why."""
 
     watch: str
-    owner: str
+    rights: Rights
     action: Action
     pane: PaneRecord
     line: str
@@ -94,23 +96,29 @@ class Actor:
         self._panes = panes
         self._turns = Turns()
 
-    def check(self, actions: Sequence[Action]) -> None:
-        """Raise ``ActionUnavailable`` or ``BadKey`` for what could never be carried out."""
+    def check(self, actions: Sequence[Action], rights: Rights) -> None:
+        """Refuse what could never be carried out.
+
+        Raises:
+            ActionUnavailable, BadKey, ScopeMissing.
+        """
         who = {Exec: self.execute, Ask: self.ask, Message: self.message}
         for action in actions:
             if who.get(type(action), self) is None:
                 raise ActionUnavailable(action=word(action))
+            rights.check(action)
             if isinstance(action, Keys):
                 for key in action.keys:
                     check_key(key)
 
     async def carry_out(self, order: Order) -> Act:
-        """Do it, and say what came of it; a fault is a result."""
+        """Do it as whoever made the watch, and say what came of it; a fault is a result."""
         result, detail = "done", None
         try:
-            pane = self._target(order)
-            async with self._turns.of(pane.id):
-                result, detail = await self._do(order, pane)
+            with order.rights.acting(order.action):
+                pane = self._target(order)
+                async with self._turns.of(pane.id):
+                    result, detail = await self._do(order, pane)
         except Fault as fault:
             result = fault.kind
         except TmuxGone:
@@ -119,7 +127,10 @@ class Actor:
 
     def _target(self, order: Order) -> PaneRecord:
         named = getattr(order.action, "pane", None)
-        return order.pane if named is None else self._panes.registry.pane(named)
+        if named is not None:
+            return self._panes.registry.pane(named)
+        touch(order.pane)
+        return order.pane
 
     async def _do(self, order: Order, pane: PaneRecord) -> tuple[str, str | None]:
         match order.action:
@@ -140,7 +151,7 @@ class Actor:
                 opened = self.ask(
                     question=ask.question, options=ask.options, default=ask.default,
                     deadline=ask.deadline, context=order.line, pane=pane.id, watch=order.watch,
-                    by=order.owner,
+                    by=order.rights.owner,
                 )  # fmt: skip
                 return "done", (await opened).id
             case action:
@@ -159,7 +170,7 @@ class Actor:
             case Exec(command=command):
                 assert self.execute is not None
                 self.on_typing(order.watch, pane, command)
-                return await self.execute(pane, command, order.owner)
+                return await self.execute(pane, command, order.rights.owner)
             case Respawn(command=command):
                 if pane.gone:
                     raise PaneExited(pane=pane.id)
@@ -186,7 +197,7 @@ class Actor:
             cwd=wanted.cwd,
         )  # fmt: skip
         wish = Wish(
-            program=program, owner=order.owner, name=wanted.name, labels=wanted.labels,
+            program=program, owner=order.rights.owner, name=wanted.name, labels=wanted.labels,
             place=wanted.place,
         )  # fmt: skip
         return await self._panes.creation.pane(session, wish)

@@ -1,7 +1,7 @@
 """The echo of what was typed, which is no output: a wait never matches it.
 
 Pure. An echo is the first place in the output behind the typing where the text
-stands. A text that was typed while a command ran in a shell is echoed twice: by
+stands. A text that is typed while a command runs in a shell is echoed twice: by
 the terminal, and by the line editor once the prompt is back, then behind
 something that looks like a prompt, at the end of the line. What a program prints
 of a text that it was given, and nobody echoed, cannot be told from an echo.
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from orchestratord.features.watch.lines import Lines
 from orchestratord.tmux.stream import Cursor
 
-_PROMPTS = "$#%>❯➜»λ›"
-"""What prompts end in."""
+_PROMPTS = "$#%>"
+"""What prompts end in, beside symbols that are not ASCII."""
 
 MOST = 64
 """Texts whose echo is expected at once."""
@@ -105,11 +105,15 @@ def _place(line: str, typed: Typed, taken: Iterable[Place]) -> Place | None:
         last = not line[place.end :].strip()
         if len(text) < _SHORT and not last:
             continue
-        if typed.at_prompt and not (last and line[:start].rstrip()[-1:] in tuple(_PROMPTS)):
+        if typed.at_prompt and not (last and _prompts(line[:start].rstrip()[-1:])):
             continue
         if not any(other.overlaps(*place) for other in taken):
             return place
     return None
+
+
+def _prompts(character: str) -> bool:
+    return character in tuple(_PROMPTS) or (character > "\x7f" and not character.isalnum())
 
 
 def _overlap(line: str, text: str) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from orchestratord.features.watch.action import Action
 from orchestratord.features.watch.model import Fire, Firing, WaitResult, WatchState
 from orchestratord.features.watch.needle import Expression
+from orchestratord.features.watch.rights import Rights
 from orchestratord.features.watch.selector import Chosen, Selector
 
 
@@ -68,6 +69,7 @@ class WatchRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     id: str
     owner: str
+    rights: Rights
     terms: Terms
     created_at: float
     name: str | None = None

@@ -9,7 +9,6 @@ import re
 from collections import deque
 
 from orchestratord.clock import Clock
-from orchestratord.features.panes.keyboard import terminal
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.watch.echo import Typed
 from orchestratord.tmux.spool import Spool
@@ -43,11 +42,9 @@ class Typing:
         for old in [p for p, t in self._typed.items() if t[-1][0] < now - ECHOED_WITHIN]:
             del self._typed[old]
         known = self._typed.setdefault(pane.id, deque(maxlen=TEXTS))
-        mode = terminal(pane.place.tty) if pane.is_shell else None
-        twice = mode is not None and mode.canonical and mode.echo
         for part in parts:
             known.append((now, Typed(part, at)))
-            if twice:
+            if pane.is_shell:  # whether its line editor has the terminal can change any moment
                 known.append((now, Typed(part, at, at_prompt=True)))
 
     def recent(self, pane: PaneRecord) -> list[Typed]:

@@ -33,6 +33,7 @@ from orchestratord.features.watch.record import Conditions, Start, WaitRecord
 from orchestratord.features.watch.typing import Typing
 from orchestratord.features.watch.wait import PaneWait, Prompts
 from orchestratord.log import Log
+from orchestratord.rpc.principal import allow, visible
 from orchestratord.store.db import Statement, Store
 from orchestratord.tmux.stream import Cursor
 
@@ -197,6 +198,8 @@ class Waits:
     async def get(self, name: str, block: float) -> WaitResult:
         """Return what a detached wait has come to, waiting for its end some seconds."""
         wait = self._detached.get(name)
+        if wait is not None:
+            allow(wait.owner, name)
         if wait is not None and block and not wait.ended.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(block):
@@ -210,6 +213,7 @@ class Waits:
         wait = self._detached.get(name)
         if wait is None:
             return self._remembered(name)
+        allow(wait.owner, name)
         wait.end("cancelled")
         assert wait.result is not None
         return wait.result
@@ -218,7 +222,8 @@ class Waits:
         """Return the detached waits, the ended ones that are remembered among them."""
         records = [w.record for w in self._detached.values() if w.record is not None]
         known = {record.id: record for record in [*self._past.values(), *records]}
-        return [_info(record) for record in sorted(known.values(), key=lambda r: int(r.id[4:]))]
+        seen = [record for record in known.values() if visible(record.owner)]
+        return [_info(record) for record in sorted(seen, key=lambda r: int(r.id[4:]))]
 
     # Inside
 
@@ -318,6 +323,7 @@ class Waits:
         record = self._past.get(name)
         if record is None or record.result is None:
             raise WaitNotFound(wait=name[:40])
+        allow(record.owner, name)
         return record.result
 
     async def _keep_house(self) -> None:

@@ -37,11 +37,13 @@ from orchestratord.features.watch.model import Firing, Watch
 from orchestratord.features.watch.needle import Needle
 from orchestratord.features.watch.quota import Quota
 from orchestratord.features.watch.record import Fired, Spot, Terms, WatchRecord
+from orchestratord.features.watch.rights import Rights
 from orchestratord.features.watch.screens import Screens
 from orchestratord.features.watch.selector import Chosen, Selector
 from orchestratord.features.watch.sight import ScreenSight, StreamSight
 from orchestratord.features.watch.watching import Watching, cut_off
 from orchestratord.log import Log
+from orchestratord.rpc.principal import allow, visible
 from orchestratord.store.db import Statement, Store
 from orchestratord.tmux.stream import Cursor
 
@@ -119,14 +121,15 @@ class Watches:
         return Chosen.of(selector, self._panes.registry)
 
     async def create(
-        self, owner: str, terms: Terms, ttl: float | None, name: str | None
+        self, rights: Rights, terms: Terms, ttl: float | None, name: str | None
     ) -> Watching:
         """Begin a watch; it looks at everything from this call on, once it is on disk.
 
         Raises:
-            BadPattern, TooManyPatterns, TooManyWatches, ActionUnavailable, BadKey.
+            BadPattern, TooManyPatterns, TooManyWatches, ActionUnavailable, BadKey, ScopeMissing.
         """
-        self.actor.check(terms.actions)
+        owner = rights.owner
+        self.actor.check(terms.actions, rights)
         needles = [Needle(expression) for expression in terms.patterns]
         mine = [w for w in self._watches.values() if w.record.owner == owner]
         if sum(w.record.state != "stopped" for w in mine) >= WATCHES:
@@ -134,8 +137,9 @@ class Watches:
         give_back = self._quota.take(owner, len(needles))
         now = self._clock.now().timestamp()
         record = WatchRecord(
-            id=f"watch{self._store.next_id('watch')}", name=name, owner=owner, terms=terms,
-            created_at=now, expires_at=now + ttl if ttl is not None else None,
+            id=f"watch{self._store.next_id('watch')}", name=name, owner=owner,
+            rights=rights, terms=terms, created_at=now,
+            expires_at=now + ttl if ttl is not None else None,
         )  # fmt: skip
         fitting = [p for p in self._panes.registry.live_panes() if self._fits(record, p)]
         cursors = {pane.id: self._feeds.stream(pane).cursor for pane in fitting}
@@ -159,15 +163,18 @@ class Watches:
 
         Raises:
             WatchNotFound: none has that id.
+            NotOwner, ScopeMissing: whoever acts may not do so to it.
         """
         found = self._watches.get(watch_id)
         if found is None:
             raise WatchNotFound(watch=watch_id[:40])
+        allow(found.record.owner, watch_id)
         return found
 
     def listed(self) -> list[Watching]:
-        """Return all watches, oldest first."""
-        return sorted(self._watches.values(), key=lambda w: int(w.record.id[5:]))
+        """Return the watches that whoever acts may see, oldest first."""
+        known = sorted(self._watches.values(), key=lambda w: int(w.record.id[5:]))
+        return [watch for watch in known if visible(watch.record.owner)]
 
     async def pause(self, watch: Watching) -> None:
         """Look no longer until it is resumed. What it found is still acted on."""
@@ -234,7 +241,8 @@ class Watches:
         return watch
 
     def _fits(self, record: WatchRecord, pane: PaneRecord) -> bool:
-        return record.terms.chosen.fits(pane, self._panes.registry)
+        chosen = record.terms.chosen
+        return chosen.fits(pane, self._panes.registry) and record.rights.sees(pane)
 
     def _consider(self, watch: Watching, pane: PaneRecord, since: Cursor | None = None) -> None:
         """Look at a pane if it fits, no longer if it does not."""
@@ -329,7 +337,7 @@ class Watches:
             statements = [*self._progress(), *self._left_panes()]
             if statements:
                 self._write_soon(statements, sync=False)
-            stopped = [w for w in self.listed() if w.record.state == "stopped"]
+            stopped = [w for w in [*self._watches.values()] if w.record.state == "stopped"]
             for watch in stopped[: max(0, len(stopped) - STOPPED)]:
                 await self.delete(watch)
 

@@ -222,7 +222,7 @@ class Watching:
             entry.begun = True
             await self._write([table.fired(entry)], [])
         for number, action in enumerate(terms.actions, 1):
-            order = Order(self.record.id, self.record.owner, action, pane, entry.firing.line)
+            order = Order(self.record.id, self.record.rights, action, pane, entry.firing.line)
             if skip or self.record.state != "active" or self._loops(order):
                 act = Act(do=word(action), result="skipped")
             else:

@@ -24,6 +24,7 @@ from orchestratord.features.watch.record import Conditions
 from orchestratord.features.watch.waits import Waits
 from orchestratord.model import Empty, PaneRef, Params, Timeout
 from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.principal import NotOwner
 
 LONGEST_BLOCK = 3600
 
@@ -110,7 +111,7 @@ class GetWait(Params, frozen=True, kw_only=True):
 
 @method(
     "wait.get",
-    errors=(WaitNotFound,),
+    errors=(WaitNotFound, NotOwner),
     cli=Cli(forms=(("wait",), ("wait", "block"))),
     deadline=LONGEST_BLOCK + 10,
 )
@@ -136,9 +137,9 @@ class CancelWait(Params, frozen=True, kw_only=True):
 
 @method(
     "wait.cancel",
-    needs="read",
+    needs="input",
     mutates=True,
-    errors=(WaitNotFound,),
+    errors=(WaitNotFound, NotOwner),
     cli=Cli(forms=(("wait",),)),
 )
 async def cancel(waits: Waits, params: CancelWait) -> WaitResult:

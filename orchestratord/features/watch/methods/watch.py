@@ -14,7 +14,6 @@ from orchestratord.features.panes.fault import (
     SessionNotFound,
 )
 from orchestratord.features.panes.keyboard import BadKey
-from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.watch.action import Action
 from orchestratord.features.watch.fault import (
     ActionUnavailable,
@@ -27,11 +26,13 @@ from orchestratord.features.watch.model import Fire, Firing, Watch
 from orchestratord.features.watch.needle import Expression, Text
 from orchestratord.features.watch.quota import PATTERNS
 from orchestratord.features.watch.record import Terms
+from orchestratord.features.watch.rights import Rights
 from orchestratord.features.watch.selector import Selector
 from orchestratord.features.watch.table import HISTORY
 from orchestratord.features.watch.watches import Watches
 from orchestratord.model import Empty, Name, Params, Result
 from orchestratord.rpc.method import Call, Cli, method
+from orchestratord.rpc.principal import NotOwner, ScopeMissing
 
 COLUMNS = ("id", "name", "state", "panes", "patterns", "matches", "acted", "created_at")
 
@@ -78,10 +79,11 @@ class CreateWatch(Params, frozen=True, kw_only=True):
 
 @method(
     "watch.create",
+    needs="read",
     mutates=True,
     errors=(
         BadValue, BadPattern, BadKey, PaneNotFound, AmbiguousName, SessionNotFound,
-        ActionUnavailable, TooManyPatterns, TooManyWatches,
+        ActionUnavailable, TooManyPatterns, TooManyWatches, ScopeMissing,
     ),
     cli=Cli(columns=COLUMNS),
 )  # fmt: skip
@@ -96,7 +98,8 @@ async def create(watches: Watches, params: CreateWatch, call: Call) -> Watch:
         patterns=tuple(map(Expression.of, params.patterns)), actions=tuple(params.actions),
         screen=params.screen, fire=params.fire, debounce=params.debounce, after=params.after,
     )  # fmt: skip
-    return watches.show(await watches.create(owner_of(call), terms, params.ttl, params.name))
+    rights = Rights.of(call.principal)
+    return watches.show(await watches.create(rights, terms, params.ttl, params.name))
 
 
 class OneWatch(Params, frozen=True, kw_only=True):
@@ -111,14 +114,17 @@ def list_(watches: Watches, _: Empty) -> list[Watch]:
     return [watches.show(watch) for watch in watches.listed()]
 
 
-@method("watch.get", errors=(WatchNotFound,), cli=Cli(forms=(("watch",),)))
+@method("watch.get", errors=(WatchNotFound, NotOwner), cli=Cli(forms=(("watch",),)))
 def get(watches: Watches, params: OneWatch) -> Watch:
     """Show a watch."""
     return watches.show(watches.get(params.watch))
 
 
 @method(
-    "watch.pause", mutates=True, errors=(WatchNotFound, WatchStopped), cli=Cli(forms=(("watch",),))
+    "watch.pause",
+    mutates=True,
+    errors=(WatchNotFound, WatchStopped, NotOwner),
+    cli=Cli(forms=(("watch",),)),
 )
 async def pause(watches: Watches, params: OneWatch) -> Watch:
     """Stop looking until the watch is resumed."""
@@ -128,7 +134,10 @@ async def pause(watches: Watches, params: OneWatch) -> Watch:
 
 
 @method(
-    "watch.resume", mutates=True, errors=(WatchNotFound, WatchStopped), cli=Cli(forms=(("watch",),))
+    "watch.resume",
+    mutates=True,
+    errors=(WatchNotFound, WatchStopped, NotOwner),
+    cli=Cli(forms=(("watch",),)),
 )
 async def resume(watches: Watches, params: OneWatch) -> Watch:
     """Look again, at what is written from now on."""
@@ -143,7 +152,9 @@ class DeletedWatch(Result, frozen=True, kw_only=True):
     watch: str
 
 
-@method("watch.delete", mutates=True, errors=(WatchNotFound,), cli=Cli(forms=(("watch",),)))
+@method(
+    "watch.delete", mutates=True, errors=(WatchNotFound, NotOwner), cli=Cli(forms=(("watch",),))
+)
 async def delete(watches: Watches, params: OneWatch) -> DeletedWatch:
     """End a watch and forget it, with its history."""
     watch = watches.get(params.watch)
@@ -159,7 +170,7 @@ class WatchHistory(OneWatch, frozen=True, kw_only=True):
 
 @method(
     "watch.history",
-    errors=(WatchNotFound,),
+    errors=(WatchNotFound, NotOwner),
     cli=Cli(forms=(("watch",),), columns=("at", "pane", "pattern", "match", "acts")),
 )
 async def history(watches: Watches, params: WatchHistory) -> list[Firing]:
