@@ -11,7 +11,8 @@ Standard library only. Starts no daemon; ``orchctl up`` does.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,15 +34,18 @@ async def connect(path: str | None = None, patience: float = PATIENCE) -> "Clien
 
 
 class Client:
-    """One connection to a daemon.
+    """One connection to a daemon, at ``path`` or as ``dial`` makes it.
 
     Holds the calls in flight and the streams; its reader task alone completes
     them. A lost connection fails the calls with ``Lost`` (whether they took
     effect is not known) and the next call makes another connection.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(
+        self, path: str, dial: Callable[[], Awaitable[socket.socket]] | None = None
+    ) -> None:
         self.path = path
+        self._dial = dial
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._streams: dict[str, asyncio.Queue[Any]] = {}
         self._number = 0
@@ -61,9 +65,14 @@ class Client:
         await self.close()
 
     async def open(self, patience: float = PATIENCE) -> None:
-        """Connect, if there is no connection."""
+        """Connect, if there is no connection. ``patience`` is for a path; ``dial`` has its own."""
         async with self._opening:
             if self._writer is not None:
+                return
+            if self._dial is not None:
+                self._begin(
+                    *await asyncio.open_unix_connection(sock=await self._dial(), limit=LONGEST_LINE)
+                )
                 return
             deadline = asyncio.get_running_loop().time() + patience
             while True:
@@ -78,8 +87,11 @@ class Client:
                             f"no daemon answers at {self.path}: {error.strerror or error}"
                         ) from None
                 await asyncio.sleep(0.01)
-            self._writer = writer
-            self._reading = asyncio.create_task(self._read(reader, writer))
+            self._begin(reader, writer)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._reading = asyncio.create_task(self._read(reader, writer))
 
     async def close(self) -> None:
         """Close the connection; calls in flight end with ``Lost``."""

@@ -57,7 +57,7 @@ class Invocation:
         ``expected`` says that a daemon ran a moment ago and may be restarting.
         """
         if self._link is None:
-            self._link = Link(self._connect(expected))
+            self._link = Link(self.connect(expected))
         return self._link
 
     def drop(self) -> None:
@@ -66,7 +66,8 @@ class Invocation:
             self._link.close()
             self._link = None
 
-    def _connect(self, expected: bool) -> "_Socket":
+    def connect(self, expected: bool = False) -> "_Socket":
+        """Return a new connection to the daemon, which is started when there is none."""
         path = self.socket
         try:
             return wire.connect(path)

@@ -118,6 +118,13 @@ PROGRAMS: "dict[str, Entry]" = {
         (("format", "string", False,
           '{"enum":["anthropic","openai","mcp"],"default":"anthropic"}'),),
         (), "", None),
+    "mcp": (
+        "mcp.program:main", "Serve agents by the Model Context Protocol, on standard input.",
+        "Needs the extra mcp. The daemon is started when a tool first needs it.",
+        ((),),
+        (("shared", "boolean", False,
+          '{"description":"Let one process serve all that say this: it pays from two on."}'),),
+        (), "", None),
     "advisor": (
         "advisor.program:main", "Have open decisions answered, by Claude or by a person here.",
         "With a key Claude is asked, through the Anthropic API: it is sent the question, the "

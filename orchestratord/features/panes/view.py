@@ -186,7 +186,7 @@ class View:
                 with open(f"/proc/{front}/comm", "rb") as file:  # noqa: PTH123
                     name = file.read(64).decode("utf-8", "replace").strip()
                 foreground = Foreground(pid=front, command=visible(name))
-            cwd = os.fsencode(os.readlink(f"/proc/{front}/cwd")).decode("utf-8", "replace")  # noqa: PTH115
+                cwd = os.fsencode(os.readlink(f"/proc/{front}/cwd")).decode("utf-8", "replace")  # noqa: PTH115
         except OSError:
             pass  # it ended, or belongs to another user: the last that is known stays
         shell = self._shell_state(pane, stat, group) if pane.is_shell else "running"
