@@ -13,7 +13,8 @@ from orchctl.wire import RpcError
     [
         ("plain\ttext\n", "plain\ttext\n"), ("é漢👍 ⚠\ufe0f", "é漢👍 ⚠\ufe0f"),
         ("a\u202eb", "a\\u{202e}b"), ("a\u200bb", "a\\u{200b}b"), ("\x1b[m", "\\u{1b}[m"),
-        ("\U000e0041", "\\u{e0041}"), ("x\ufe0f\ufe0f", "x\ufe0f\\u{fe0f}"), ("\ufe0e", "\\u{fe0e}"),
+        ("\U000e0041", "\\u{e0041}"),
+        ("x\ufe0f\ufe0f", "x\ufe0f\\u{fe0f}"), ("\ufe0e", "\\u{fe0e}"),
         ("\u2028", "\\u{2028}"), ("\ud800", "\\u{d800}"), ("", ""),
     ],
 )  # fmt: skip
