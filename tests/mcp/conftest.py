@@ -12,8 +12,6 @@ sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("daemon",
 
 from living import Daemon, Place
 
-REASON = "the extra mcp is not installed: pip install 'orchestratord[mcp]'"
-
 
 @pytest.fixture
 async def place() -> AsyncIterator[Place]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REASON
+from mcp_extra import REASON
 
 pytest.importorskip("mcp", reason=REASON)
 

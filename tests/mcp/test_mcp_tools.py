@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import REASON
+from mcp_extra import REASON
 
 pytest.importorskip("mcp", reason=REASON)
 

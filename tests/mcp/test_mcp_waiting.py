@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import REASON
+from mcp_extra import REASON
 
 pytest.importorskip("mcp", reason=REASON)
 
