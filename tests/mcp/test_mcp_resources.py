@@ -7,7 +7,7 @@ import json
 import pytest
 from mcp_extra import REASON
 
-pytest.importorskip("mcp", reason=REASON)
+pytest.importorskip("mcp.client", reason=REASON)
 
 from living import Daemon, Place
 from mcp import MCPError

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mcp_extra import REASON
 
-pytest.importorskip("mcp", reason=REASON)
+pytest.importorskip("mcp.client", reason=REASON)
 
 from living import Daemon, Place, until
 from orchctl_run import SCRIPT

@@ -7,7 +7,7 @@ import json
 import pytest
 from mcp_extra import REASON
 
-pytest.importorskip("mcp", reason=REASON)
+pytest.importorskip("mcp.client", reason=REASON)
 
 import jsonschema
 from living import Daemon, Place

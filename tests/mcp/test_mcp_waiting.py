@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mcp_extra import REASON
 
-pytest.importorskip("mcp", reason=REASON)
+pytest.importorskip("mcp.client", reason=REASON)
 
 from living import Daemon, Place, until
 from orchctl.mcp import decide, overview, work
