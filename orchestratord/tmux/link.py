@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import os
 import re
 import shutil
 import signal
@@ -79,8 +80,9 @@ class Link:
     ``on_change`` is called when something in tmux may have changed,
     ``on_connect`` with the server after each (re)connection and before any
     request waits for it no longer. Survives nothing: it has no state but the
-    processes. Unless it ``starts_server``, it waits where no server runs: one that
-    it started under a supervisor would die with the daemon, and every pane with it.
+    processes and, if it is ``exclusive``, a lock on the socket. Unless it
+    ``starts_server``, it waits where no server runs: one that it started under a
+    supervisor would die with the daemon, and every pane with it.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Link:
         environment: Mapping[str, str],
         *,
         starts_server: bool = True,
+        exclusive: bool = True,
     ) -> None:
         self.socket = socket
         self.state = State.CONNECTING
@@ -101,18 +104,26 @@ class Link:
         self.on_connect: Callable[[Server], None] = lambda _: None
         self._program = program
         self._starts_server = starts_server
+        self._exclusive = exclusive
         self._environment = environment
         self._settings: list[bytes] = []
         self._record = server.ServerRecord(socket)
+        self._lock: int | None = None
         self._client: Client | None = None
         self._waiter: Client | None = None
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin connecting; returns at once. A foreign or default server is refused here."""
+        """Begin connecting; returns at once.
+
+        Raises:
+            ForeignServer: The socket is not ours to use.
+            SocketOwned: Another daemon uses it.
+        """
         server.refuse_default(self.socket)
         server.prepare_directory(self.socket)
+        self._lock = server.own(self.socket) if self._exclusive else None
         self._task = asyncio.create_task(self._supervise(), name="tmux link")
 
     async def stop(self) -> None:
@@ -124,6 +135,9 @@ class Link:
         for client in (self._waiter, self._client):
             if client is not None:
                 await client.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def request(
         self,

@@ -10,6 +10,7 @@ lies beside its socket and is only a hint: pid and start time are checked.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -41,6 +42,13 @@ class ForeignServer(FailedPrecondition):
     template = "the tmux socket {socket} is not ours to use: {reason}"
 
 
+class SocketOwned(FailedPrecondition):
+    """Another daemon works with the tmux server at that socket."""
+
+    template = "another daemon owns the tmux socket {socket}"
+    hint = "stop that daemon, or choose another --tmux-socket"
+
+
 class ServerUnreachable(Unavailable):
     """Our tmux server runs, but its socket is gone and did not come back."""
 
@@ -59,6 +67,24 @@ def prepare_directory(path: Path) -> None:
     found = path.parent.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise ForeignServer(socket=str(path), reason="others can write to its directory")
+
+
+def own(path: Path) -> int:
+    """Lock the socket for this process; return the descriptor, which closing gives up.
+
+    The kernel gives it up with the process, and nothing that we start inherits it.
+
+    Raises:
+        SocketOwned: another process has it.
+    """
+    file = path.with_name(f"{path.name}.owner")  # tmux itself locks NAME.lock (client.c)
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise SocketOwned(socket=str(path)) from None
+    return lock
 
 
 def refuse_default(path: Path) -> None:

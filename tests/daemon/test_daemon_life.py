@@ -80,6 +80,29 @@ async def test_two_daemons_at_once_on_one_state_directory_one_wins(place: Place)
         await winner.wait()
 
 
+async def test_of_ten_daemons_at_once_on_one_tmux_socket_one_wins(place: Place) -> None:
+    def words(number: int) -> list[str]:
+        here = place.directory
+        return [f"--socket={here}/d{number}/d.sock", f"--state-dir={here}/state{number}"]
+
+    ones = [await place.spawn(*words(number)) for number in range(10)]
+    ends = [asyncio.create_task(one.wait()) for one in ones]
+    while sum(end.done() for end in ends) < 9:
+        await asyncio.wait(
+            [end for end in ends if not end.done()], return_when=asyncio.FIRST_COMPLETED
+        )
+    losers = [one for one in ones if one.returncode is not None]
+    assert [one.returncode for one in losers] == [5] * 9
+    assert {(await place.last_words(one))[-1]["kind"] for one in losers} == {"SocketOwned"}
+    (winner,) = (one for one in ones if one.returncode is None)
+    winner.kill()
+    await winner.wait()
+    after = await place.spawn(*words(10))  # the lock went with the process, though tmux lives on
+    client = await connect(f"{place.directory}/d10/d.sock", PATIENCE)
+    assert (await client.call("daemon.ping"))["pid"] == after.pid
+    await client.close()
+
+
 async def test_two_daemons_on_one_socket_one_wins_and_keeps_it(place: Place) -> None:
     first = await place.start()
     second = await place.spawn(f"--state-dir={place.directory}/other")

@@ -255,7 +255,7 @@ async def test_stopping_while_it_connects_leaves_no_client(
     if way == "tmux":
         pytest.skip("tmux 3.2 to 3.6 may die of this with a client of its own; hence the door")
     async with tmux_bed() as bed:
-        other = Link("tmux", bed.socket, bed.environment)
+        other = Link("tmux", bed.socket, bed.environment, exclusive=False)
         await other.start()
         await until(lambda: moment(other))
         await other.stop()
