@@ -1,43 +1,49 @@
 """``orchctl demo``: a daemon at work, from its start to its last file, measured as it goes.
 
 Starts a daemon and a tmux server of its own in a temporary directory, runs the
-scaled demo (13 lifecycle operations, 1 to 8 panes with real commands, kept or
-killed by what they print), ends everything and looks whether anything is left.
-Every figure of the report was measured in that run.
+scaled demo (13 lifecycle operations, 1 to 8 panes with real commands, which
+watches keep or kill by what they print), ends everything and looks whether
+anything is left. Every figure of the report was measured in that run.
 """
 
 import asyncio
 import json
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchctl import aio, autostart
+from orchctl import aio, demo_events
+from orchctl.demo_home import (
+    PATIENCE,
+    Acts,
+    Report,
+    Say,
+    on_a_daemon,
+    rows_about_daemon,
+    table,
+)
 
 if TYPE_CHECKING:
     from orchctl.arguments import Entry
     from orchctl.cli import Invocation
 
 SESSION = "demo"
-PATIENCE = 30.0
-"""Seconds that a pane is given to print what is waited for."""
 
 _BUILD = """
 set -e; mkdir -p out; i=0
 while [ $i -lt 8 ]; do i=$((i+1)); echo "compiling part $i of 8"
   seq 1 20000 | sed "s/$/ part $i/" | gzip -c >out/part$i.gz; done
+echo "waiting for the cache to link against"; until [ -e cache.warm ]; do sleep 0.01; done
 cat out/part*.gz >out/app.gz; gzip -t out/app.gz; echo "BUILD SUCCESS: $(wc -c <out/app.gz) bytes"
 sleep 60"""
 _TEST = """
 set -e; for n in 1 2 3 4 5 6; do
   got=$(seq 1 $((n*1000)) | awk '{s+=$1} END {print s}'); want=$((n*1000*(n*1000+1)/2))
-  [ "$got" = "$want" ] && echo "test $n: ok ($got)"; done; echo "6 tests PASSED"; sleep 60"""
+  [ "$got" = "$want" ] && echo "test $n: ok ($got)"; done
+echo "waiting for the cache to test with"; until [ -e cache.warm ]; do sleep 0.01; done
+[ "$(cat cache.warm)" = 100000 ]; echo "6 tests and 1 with the cache PASSED"; sleep 60"""
 _LOGS = 'touch app.log; echo "following app.log"; exec tail -F app.log'
 _MONITOR = 'while :; do read -r load rest </proc/loadavg; echo "load $load"; sleep 0.1; done'
 _METRICS = "while :; do grep -m 1 MemAvailable /proc/meminfo; sleep 0.1; done"
@@ -50,36 +56,37 @@ print("database", base.execute("PRAGMA integrity_check").fetchone()[0], flush=Tr
 print("HEALTHY:", base.execute("SELECT count(*) FROM t").fetchone()[0], "rows", flush=True)
 time.sleep(60)"""
 _CACHE = """
-import time
+import os, sys, time
+print("cold; a line warms it", flush=True)
+sys.stdin.readline()
 cache = {n: n * n for n in range(100000)}
-print("cache warm with", len(cache), "entries", flush=True)
+with open("cache.new", "w") as file: file.write(str(len(cache)))
+os.rename("cache.new", "cache.warm")
+print("warm with", len(cache), "entries", flush=True)
 time.sleep(60)"""
 _DEPLOY = """
 set -e; mkdir -p live; cp out/app.gz live/app.gz
 cmp out/app.gz live/app.gz; echo "DEPLOYED $(cksum <live/app.gz)" | tee -a app.log; sleep 60"""
 
 
-def _shell(script: str) -> list[str]:
+def shell(script: str) -> list[str]:
+    """Return the argv of a script for sh."""
     return ["/bin/sh", "-c", script]
 
 
-def _python(script: str) -> list[str]:
+def python(script: str) -> list[str]:
+    """Return the argv of a script for Python."""
     return [sys.executable, "-c", script]
 
 
 @dataclass
-class Report:
-    """What was seen. Times in seconds."""
+class ScaledReport(Report):
+    """What was seen of the scaled demo. Times in seconds."""
 
     operations: list[tuple[str, float]] = field(default_factory=list)
     timeline: list[int] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)
-    left_behind: list[str] = field(default_factory=list)
     slot_reused: bool = False
     final: int = 0
-    started_in: float = 0.0
-    lasted: float = 0.0
-    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -104,47 +111,70 @@ class Report:
             "final_panes": self.final,
             "timeline": self.timeline,
             "slot_reused": self.slot_reused,
-            "decisions": self.decisions,
-            "left_behind": self.left_behind,
-            "daemon_start_seconds": round(self.started_in, 3),
-            "total_seconds": round(self.lasted, 3),
-            **self.versions,
+            **self.about_daemon(),
         }
+
+    def shown(self) -> str:
+        """Return the report for people."""
+        data = self.as_dict()
+        return table(
+            "Report",
+            [
+                ("lifecycle operations",
+                 f"{data['lifecycle_operations']} (1 session, 8 panes, 4 kills)"),
+                ("time in them", f"{data['lifecycle_seconds'] * 1000:.0f} ms"),
+                ("slowest of them", f"{data['slowest_operation_seconds'] * 1000:.1f} ms"),
+                ("panes", " -> ".join(map(str, self.timeline))),
+                ("peak, final", f"{data['peak_panes']}, {data['final_panes']}"),
+                ("freed slot reused", "yes" if self.slot_reused else "NO"),
+                *rows_about_daemon(self),
+            ],
+            self.passed,
+        )  # fmt: skip
 
 
 class Demo:
     """One run against one daemon. ``say`` gets a line for each thing that happens."""
 
-    def __init__(self, client: aio.Client, directory: Path, say: Any) -> None:
-        self.report = Report()
+    def __init__(self, client: aio.Client, directory: Path, say: Say, acts: Acts) -> None:
+        self.report = ScaledReport()
         self._client = client
         self._directory = str(directory)
         self._say = say
+        self._acts = acts
         self._panes: dict[str, dict[str, Any]] = {}
 
-    async def run(self) -> Report:
+    async def run(self) -> ScaledReport:
         """Go through the phases."""
-        await self._session()
-        await self._create("build", _shell(_BUILD))
-        await self._create("test", _shell(_TEST))
-        await self._create("logs", _shell(_LOGS))
+        await self._measured("session-create", "session.create", name=SESSION)
+        await self._count("begin")
+        built = await self._watch("build", "SUCCESS", "kill")
+        tested = await self._watch("test", "PASSED", "kill")
+        healthy = await self._watch("db", "HEALTHY", "keep")
+        await self._create("build", shell(_BUILD))
+        await self._create("test", shell(_TEST))
+        await self._create("logs", shell(_LOGS))
         await self._count("building and testing")
-        await self._create("monitor", _shell(_MONITOR))
-        await self._create("metrics", _shell(_METRICS))
-        await self._create("db", _python(_DATABASE))
+        await self._create("monitor", shell(_MONITOR))
+        await self._create("metrics", shell(_METRICS))
+        await self._create("db", python(_DATABASE))
         await self._count("watching")
-        await self._create("cache", _python(_CACHE))
+        await self._create("cache", python(_CACHE))
         await self._count("peak")
-        await asyncio.gather(
-            self._decide("build", "SUCCESS", "kill"), self._decide("test", "PASSED", "kill")
+        await self._client.call(
+            "pane.send", pane=self._panes["cache"]["id"], text="warm", submit=True
         )
+        await asyncio.gather(self._decided("build", built), self._decided("test", tested))
         await self._count("built and tested")
-        deploy = await self._create("deploy", _shell(_DEPLOY))
+        deploy = await self._create("deploy", shell(_DEPLOY))
         freed = {self._panes[name]["window"] for name in ("build", "test")}
         self.report.slot_reused = deploy["window"] in freed
         await self._count("deploying into the freed slot")
-        await self._wait_for("deploy", "DEPLOYED")
-        await self._decide("db", "HEALTHY", "keep")
+        deployed = await self._client.call(
+            "pane.wait", pane=deploy["id"], patterns=["DEPLOYED"], since=f"{1}.0", timeout=PATIENCE
+        )
+        self._say(f"  deploy: {deployed['line']}")
+        await self._decided("db", healthy, "keep")
         await self._kill("monitor")
         await self._kill("metrics")
         await self._count("at rest")
@@ -152,14 +182,18 @@ class Demo:
         self.report.final = counted["count"]
         return self.report
 
-    async def _session(self) -> None:
-        await self._measured("session-create", "session.create", name=SESSION)
-        await self._count("begin")
+    async def _watch(self, name: str, word: str, action: str) -> str:
+        """Have the daemon act when a pane, which may be yet to come, prints a word."""
+        made = await self._client.call(
+            "watch.create", panes={"session": SESSION, "label": f"role={name}"}, fire="once",
+            patterns=[rf"^.*\b{word}\b.*$"], actions=[{"do": action}],
+        )  # fmt: skip
+        return str(made["id"])
 
     async def _create(self, name: str, command: list[str]) -> dict[str, Any]:
         pane: dict[str, Any] = await self._measured(
             f"pane-create {name}", "pane.create", session=SESSION, name=name,
-            command=command, cwd=self._directory,
+            command=command, cwd=self._directory, labels={"role": name},
         )  # fmt: skip
         self._panes[name] = pane
         return pane
@@ -170,148 +204,47 @@ class Demo:
     async def _measured(self, what: str, method: str, **params: Any) -> Any:
         began = time.perf_counter()
         answer = await self._client.call(method, **params)
-        seconds = time.perf_counter() - began
+        self._took(what, time.perf_counter() - began)
+        return answer
+
+    def _took(self, what: str, seconds: float) -> None:
         self.report.operations.append((what, seconds))
         self._say(f"  {what:<22}{seconds * 1000:7.1f} ms")
-        return answer
 
     async def _count(self, phase: str) -> None:
         count = (await self._client.call("pane.count", session=SESSION))["count"]
         self.report.timeline.append(count)
         self._say(f"{count} panes, {phase}")
 
-    async def _decide(self, name: str, word: str, action: str) -> None:
-        line = await self._wait_for(name, word)
-        decision = f"{name}: {action}, because it printed {line!r}"
+    async def _decided(self, name: str, watch: str, action: str = "kill") -> None:
+        """Wait until the daemon has decided about a pane by what that printed."""
+        act = await self._acts.act(watch, action)
+        decision = f"{name}: {action}, because it printed {act.text!r} ({act.result})"
         self.report.decisions.append(decision)
         self._say(f"  {decision}")
         if action == "kill":
-            await self._kill(name)
-
-    async def _wait_for(self, name: str, word: str) -> str:
-        """Read a pane's output as it comes until a line has the word."""
-        pane = self._panes[name]["id"]
-        text = ""
-        async with asyncio.timeout(PATIENCE):
-            stream = self._client.subscribe("pane.tail", pane=pane, since="1.0")
-            try:
-                async for item in stream:
-                    text += item["text"]
-                    if found := re.search(rf"^.*\b{word}\b.*$", text, re.MULTILINE):
-                        return found.group().strip()
-            finally:
-                await stream.aclose()
-        raise RuntimeError(f"pane {name} ended without {word}")
+            self._took(f"pane-kill {name}", act.seconds)
 
 
 def main(invocation: "Invocation", params: dict[str, Any], entry: "Entry | None") -> int:
-    """Run the demo; exit status 0 if everything was as it should be."""
+    """Run a demonstration; exit status 0 if everything was as it should be."""
     quiet = invocation.json or not sys.stdout.isatty()
 
     def say(line: str) -> None:
         print(line, file=sys.stderr if quiet else sys.stdout, flush=True)
 
-    report = asyncio.run(_whole(say))
-    if invocation.json:
-        print(json.dumps(report.as_dict()))
-    else:
-        print(_shown(report))
+    which = demo_events.whole if params.get("which") == "events" else whole
+    report = asyncio.run(which(say))
+    print(json.dumps(report.as_dict()) if invocation.json else report.shown())
     return 0 if report.passed else 1
 
 
-async def _whole(say: Any) -> Report:
-    began = time.perf_counter()
-    home = Path(tempfile.mkdtemp(prefix="orchctl-demo-"))
-    (home / "work").mkdir()
-    daemon, log = _start(home)
-    tmux = 0
-    pids: set[int] = set()
-    try:
-        client = await aio.connect(str(home / "run/orchestratord.sock"), 20)
-        while (await client.call("daemon.status"))["tmux"]["state"] != "connected":  # noqa: ASYNC110
-            await asyncio.sleep(0.002)  # nothing pushes this: it is the first second of its life
-        started_in = time.perf_counter() - began
-        demo = Demo(client, home / "work", say)
-        report = await demo.run()
-        status = await client.call("daemon.status")
-        tmux = status["tmux"]["pid"]
-        pids = {pane["pid"] for pane in await client.call("pane.list")}
-        report.versions = {"daemon": status["version"], "tmux": status["tmux"]["version"]}
-        report.started_in = started_in
-        await client.call("session.kill", session=SESSION, grace=1)
-        await client.call("daemon.stop", tmux=True)
-        await client.close()
-        await asyncio.to_thread(daemon.wait, 10)
-    except BaseException:
-        print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
-        raise
-    finally:
-        if daemon.poll() is None:
-            daemon.terminate()
-            daemon.wait(10)
-    report.left_behind = _left(home, {tmux, daemon.pid, *pids})
-    shutil.rmtree(home)
-    report.lasted = time.perf_counter() - began
+async def whole(say: Say) -> ScaledReport:
+    """Run the scaled demo on a daemon of its own."""
+
+    async def run(client: aio.Client, directory: Path) -> ScaledReport:
+        async with Acts(client) as acts:
+            return await Demo(client, directory, say, acts).run()
+
+    report: ScaledReport = await on_a_daemon(SESSION, run)
     return report
-
-
-def _start(home: Path) -> "tuple[subprocess.Popen[bytes], Path]":
-    log = home / "daemon.log"
-    words = [
-        *autostart.program(), "--socket", str(home / "run/orchestratord.sock"),
-        "--state-dir", str(home / "state"), "--tmux-socket", str(home / "tmux/tmux.sock"),
-        "--config", str(home / "config.toml"),
-    ]  # fmt: skip
-    (home / "config.toml").touch()
-    with log.open("wb") as errors:
-        daemon = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-            env=autostart.environment(), start_new_session=True,
-        )  # fmt: skip
-    return daemon, log
-
-
-def _left(home: Path, pids: set[int]) -> list[str]:
-    """Name the processes and sockets of the run that are still there."""
-    deadline = time.monotonic() + 3
-    while True:
-        alive = [f"process {pid}" for pid in sorted(pids) if _runs(pid)]
-        sockets = [str(path) for path in home.rglob("*.sock") if path.is_socket()]
-        if not (alive or sockets) or time.monotonic() > deadline:
-            return [*alive, *(path for path in sockets if _listens(path))]
-        time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return False
-    return stat[0] not in "ZX"
-
-
-def _listens(path: str) -> bool:
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
-
-
-def _shown(report: Report) -> str:
-    data = report.as_dict()
-    arrow = " -> ".join(map(str, report.timeline))
-    rows = [
-        ("lifecycle operations", f"{data['lifecycle_operations']} (1 session, 8 panes, 4 kills)"),
-        ("time in them", f"{data['lifecycle_seconds'] * 1000:.0f} ms"),
-        ("slowest of them", f"{data['slowest_operation_seconds'] * 1000:.1f} ms"),
-        ("panes", arrow),
-        ("peak, final", f"{data['peak_panes']}, {data['final_panes']}"),
-        ("freed slot reused", "yes" if report.slot_reused else "NO"),
-        ("left behind", ", ".join(report.left_behind) or "no process, no socket, no file"),
-        ("daemon's start", f"{data['daemon_start_seconds'] * 1000:.0f} ms"),
-        ("whole run", f"{data['total_seconds']:.2f} s"),
-        ("versions", f"orchestratord {data.get('daemon')}, tmux {data.get('tmux')}"),
-    ]
-    lines = ["", "Report", *(f"  {name:<22}{value}" for name, value in rows)]
-    lines.append("  everything as it should be" if report.passed else "  NOT as it should be")
-    return "\n".join(lines)

@@ -158,9 +158,11 @@ PROGRAMS: "dict[str, Entry]" = {
           '{"description":"End when what is open now is done; exit 1 if any of it was left."}')),
         (), "", None),
     "demo": (
-        "demo:main", "Run the demonstration on a throw-away daemon.",
-        "", ((),),
-        (), (), "", None),
+        "demo:main", "Run a demonstration on a throw-away daemon.",
+        "Without a name the scaled demo: 13 lifecycle operations, up to 8 panes, kept or killed by"
+        " watches. events: stages that are triggered by what a pane prints.", ((), ("which",)),
+        (("which", "string", False, '{"enum":["scaled","events"],"default":"scaled"}'),),
+        (), "", None),
     "pane-exec": (
         "bridge:exec_", "Run a command in a pane's shell and exit with its exit code.",
         "", (("pane", "command"), ("session", "pane", "command")),
