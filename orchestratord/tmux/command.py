@@ -22,13 +22,6 @@ from orchestratord.errors import InvalidArgument
 MAX_LINE = 1 << 18
 """Bytes. Longer lines arrive, but cost tmux memory and super-linear time (1 MiB: 60 ms)."""
 
-MAX_KEYS = 4_096
-"""Bytes of input in one line, which nobody else's input comes between."""
-
-KEYS_AT_ONCE = 128
-"""Bytes in one ``send-keys -H``: tmux takes time by the square of its arguments (64 KiB: 0.10 s
-by 128, 1.3 s by 4,096), and from about 9,995 its parser overflows."""
-
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,@+-")
 _QUOTED = [bytes((c,)) if c in _SAFE else b"\\%03o" % c for c in range(256)]
 _TARGET = re.compile(r"[%@$][0-9]{1,9}\Z", re.ASCII)
@@ -115,19 +108,3 @@ def close_pane(pane: str, pid: int) -> bytes:
     where = target(pane)
     same = quote(f"#{{==:#{{pane_pid}},{pid:d}}}")
     return command("if-shell", "-F", "-t", where, same, quote(f"kill-pane -t {pane}"))
-
-
-def send_bytes(pane: str, data: bytes) -> list[bytes]:
-    """Return the lines that type these bytes, exactly, whatever they are.
-
-    Leaves copy mode first, which would eat the input.
-    """
-    where = target(pane)
-    cancel = quote(f"send-keys -t {pane} -X cancel")
-    leave = command("if-shell", "-F", "-t", where, quote("#{pane_in_mode}"), cancel)
-    keys = [
-        command("send-keys", "-t", where, "-H", "--", data[at : at + KEYS_AT_ONCE].hex(" "))
-        for at in range(0, len(data), KEYS_AT_ONCE)
-    ]
-    together = MAX_KEYS // KEYS_AT_ONCE
-    return [sequence([leave, *keys[at : at + together]]) for at in range(0, len(keys), together)]

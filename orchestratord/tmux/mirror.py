@@ -38,7 +38,11 @@ storm of notifications costs at most a tenth of tmux's time."""
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """tmux at one moment. ``ordinal`` orders listings by when they were sent."""
+    """tmux at one moment. ``ordinal`` orders listings by when they were sent.
+
+    A window that is linked into several sessions is shown in the oldest of them;
+    ``linked`` has the others.
+    """
 
     ordinal: int
     server: str
@@ -46,6 +50,11 @@ class Snapshot:
     panes: dict[str, PaneRow] = field(default_factory=dict)
     windows: dict[str, WindowRow] = field(default_factory=dict)
     sessions: dict[str, SessionRow] = field(default_factory=dict)
+    linked: dict[str, set[str]] = field(default_factory=dict)
+
+    def sessions_of(self, window: WindowRow) -> set[str]:
+        """Return the sessions in which a window is."""
+        return {window.session} | self.linked.get(window.window, set())
 
 
 class Mirror:
@@ -148,9 +157,17 @@ class Mirror:
         if hub is None:
             await self._link.restore()
             raise UnreadableReply("our own session is not listed under its name")
-        # A window in the hub and elsewhere counts as elsewhere, one linked twice as the last.
-        window_rows = sorted(map(WindowRow.parse, windows), key=lambda w: w.session != hub)
-        pane_rows = sorted(map(PaneRow.parse, panes), key=lambda p: p.session != hub)
+
+        def by_session(row: WindowRow | PaneRow) -> tuple[bool, int]:
+            """Order so that what is linked counts where it is last: never in the hub."""
+            return row.session != hub, -int(row.session[1:])
+
+        window_rows = sorted(map(WindowRow.parse, windows), key=by_session)
+        pane_rows = sorted(map(PaneRow.parse, panes), key=by_session)
+        linked: dict[str, set[str]] = {}
+        for row in window_rows:
+            if row.session != hub:
+                linked.setdefault(row.window, set()).add(row.session)
         return Snapshot(
             ordinal=ordinal,
             server=server.uuid,
@@ -158,4 +175,5 @@ class Mirror:
             panes={p.pane: p for p in pane_rows if p.session != hub or p.orch_id},
             windows={w.window: w for w in window_rows if w.session != hub},
             sessions={s.session: s for s in session_rows if s.session != hub},
+            linked={window: at for window, at in linked.items() if len(at) > 1},
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from orchestratord.tmux.command import Word, quote
+from orchestratord.tmux.keys import SYNCHRONIZED
 
 
 def _format(*fields: str) -> Word:
@@ -47,7 +48,10 @@ class UnreadableReply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PaneRow:
-    """A pane as tmux lists it. ``orch_id`` is our stamp, empty on foreign panes."""
+    """A pane as tmux lists it. ``orch_id`` is our stamp, empty on foreign panes.
+
+    What is typed into a ``synchronized`` one reaches the others of its window, but not from us.
+    """
 
     pane: str
     window: str
@@ -60,6 +64,7 @@ class PaneRow:
     height: int
     active: bool
     in_mode: bool
+    synchronized: bool
     piped: bool
     cursor_x: int
     cursor_y: int
@@ -70,8 +75,8 @@ class PaneRow:
     FORMAT = _format(
         "#{pane_id}", "#{window_id}", "#{session_id}", "#{pane_pid}", "#{pane_dead}",
         "#{pane_dead_status}", "#{pane_dead_signal}", "#{pane_width}", "#{pane_height}",
-        "#{pane_active}", "#{pane_in_mode}", "#{pane_pipe}", "#{cursor_x}", "#{cursor_y}",
-        "#{pane_tty}", _plain("@orch_id"), _bounded("pane_title"),
+        "#{pane_active}", "#{pane_in_mode}", SYNCHRONIZED, "#{pane_pipe}", "#{cursor_x}",
+        "#{cursor_y}", "#{pane_tty}", _plain("@orch_id"), _bounded("pane_title"),
     )  # fmt: skip
 
     @classmethod
@@ -80,7 +85,7 @@ class PaneRow:
         try:
             (
                 pane, window, session, pid, dead, status, signal, width, height,
-                active, in_mode, piped, x, y, tty, orch_id, title,
+                active, in_mode, synchronized, piped, x, y, tty, orch_id, title,
             ) = line.split(b"\t")  # fmt: skip
             return cls(
                 pane=pane.decode("ascii"),
@@ -94,6 +99,7 @@ class PaneRow:
                 height=int(height),
                 active=active == b"1",
                 in_mode=in_mode not in (b"", b"0"),
+                synchronized=synchronized == b"1",
                 piped=piped == b"1",
                 cursor_x=int(x or b"0"),
                 cursor_y=int(y or b"0"),

@@ -11,6 +11,7 @@ from living import Daemon, Place, until
 from terminals import (
     becomes,
     end_of,
+    head,
     kind,
     pane,
     reader,
@@ -19,6 +20,7 @@ from terminals import (
     settled,
     shell,
     tmux,
+    told,
     writes,
 )
 
@@ -201,3 +203,61 @@ async def test_an_ended_pane_takes_no_input(daemon: Daemon) -> None:
         ("pane.signal", {"signal": "TERM"}), ("pane.interrupt", {}),
     ):  # fmt: skip
         assert await kind(daemon.call(method, pane=made["id"], **more)) == "PaneExited"
+
+
+@pytest.mark.parametrize("scope", ["window", "pane"])
+async def test_what_we_type_reaches_one_pane_though_a_person_synchronized_them(
+    daemon: Daemon, place: Place, tmp_path: Path, scope: str
+) -> None:
+    await session(daemon)
+    since = await head(daemon)
+    one = await reader(daemon, tmp_path / "one")
+    script = f": >{tmp_path}/two; stty raw -echo; echo ready; exec cat >>{tmp_path}/two"
+    two = await shell(daemon, script, place="below", of=one["id"])
+    await writes(daemon, two["id"], "ready")
+    for tmux_id in (one["tmux_id"], two["tmux_id"]):
+        tmux(place, "set-option", f"-{scope[0]}", "-t", tmux_id, "synchronize-panes", "on")
+    await daemon.call("daemon.reconcile")
+    await daemon.call("pane.send", pane=one["id"], text="x" * 10_000, submit=True)
+    await daemon.call("pane.keys", pane=two["id"], keys=["y", "Up"])
+    await until(lambda: (tmp_path / "one").stat().st_size >= 10_001)
+    await until(lambda: (tmp_path / "two").stat().st_size >= 4)
+    assert (tmp_path / "one").read_bytes() == b"x" * 10_000 + b"\r"
+    assert (tmp_path / "two").read_text() == "y\x1b[A"
+    # What the person types goes on to be copied.
+    tmux(place, "send-keys", "-t", one["tmux_id"], "z")
+    await until(lambda: (tmp_path / "one").read_bytes().endswith(b"\rz"))
+    await until(lambda: (tmp_path / "two").read_text() == "y\x1b[Az")
+    told_ = await told(daemon, since, "pane.synchronized", 2)
+    assert {(e["pane"], e["data"]["on"]) for e in told_} == {(one["id"], True), (two["id"], True)}
+    (check,) = [c for c in (await daemon.call("daemon.doctor"))["checks"]
+                if c["check"] == "tmux input"]  # fmt: skip
+    assert (check["verdict"], check["detail"].partition(":")[0]) == (
+        "warn", f"{one['id']}, {two['id']}",
+    )  # fmt: skip
+    for tmux_id in (one["tmux_id"], two["tmux_id"]):
+        tmux(place, "set-option", f"-u{scope[0]}", "-t", tmux_id, "synchronize-panes")
+    await daemon.call("daemon.reconcile")
+    assert len(await told(daemon, since, "pane.synchronized", 4)) == 4
+
+
+async def test_a_pane_whose_input_a_person_switched_off_refuses_text_and_keys(
+    daemon: Daemon, place: Place, tmp_path: Path
+) -> None:
+    await session(daemon)
+    made = await reader(daemon, tmp_path / "input")
+    tmux(place, "select-pane", "-d", "-t", made["tmux_id"])
+    assert await kind(daemon.call("pane.send", pane=made["id"], text="x")) == "InputOff"
+    assert await kind(daemon.call("pane.keys", pane=made["id"], keys=["x"])) == "InputOff"
+    tmux(place, "select-pane", "-e", "-t", made["tmux_id"])
+    await daemon.call("pane.send", pane=made["id"], text="y")
+    await until(lambda: (tmp_path / "input").read_text() == "y")
+
+
+async def test_keys_drive_copy_mode_where_a_person_is_in_it(daemon: Daemon, place: Place) -> None:
+    await session(daemon)
+    made = await pane(daemon)
+    tmux(place, "copy-mode", "-t", made["tmux_id"])
+    await daemon.call("pane.keys", pane=made["id"], keys=["q"])
+    shown = tmux(place, "display-message", "-p", "-t", made["tmux_id"], "#{pane_in_mode}")
+    assert shown == "0\n"

@@ -6,6 +6,7 @@ import pytest
 from living import Daemon, Place
 from terminals import (
     ENDS,
+    FOREVER,
     end_of,
     head,
     history,
@@ -109,3 +110,55 @@ async def test_the_end_of_what_a_person_respawned_is_told(daemon: Daemon, place:
     tmux(place, "respawn-pane", "-k", "-t", made["tmux_id"], "sleep 0.3; exit 6")
     ended = await end_of(daemon, made["id"])
     assert (ended["status"], ended["signal"]) == (6, None)
+
+
+async def test_a_window_in_two_sessions_stays_in_its_own_until_it_leaves_that(
+    daemon: Daemon, place: Place
+) -> None:
+    made = (await session(daemon, "zoo"))["pane"]
+    await session(daemon, "ant")
+    await session(daemon, "zzz")
+    kept = await daemon.call("pane.create", session="zoo", place="window", command=FOREVER)
+    since = await head(daemon)
+    for name in ("zzz", "ant"):  # tmux lists sessions by name
+        tmux(place, "link-window", "-d", "-s", made["tmux_id"], "-t", f"={name}:")
+    assert await quiet(daemon, since) == []
+    shown = await daemon.call("pane.get", pane=made["id"])
+    assert (shown["session_name"], shown["window"]) == ("zoo", made["window"])
+    tmux(place, "unlink-window", "-t", "=zoo:0")
+    (moved,) = await told(daemon, since, "pane.moved")
+    assert await quiet(daemon, since) == [("pane.moved", made["id"])]
+    assert moved["data"] == {"window": made["window"], "by": "outside"}
+    shown = await daemon.call("pane.get", pane=made["id"])
+    assert shown["session_name"] == "ant"  # the oldest of those where it is
+    tmux(place, "unlink-window", "-t", f"=ant:{_index(place, 'ant', made['tmux_id'])}")
+    await told(daemon, since, "pane.moved", 2)
+    assert (await daemon.call("pane.get", pane=made["id"]))["session_name"] == "zzz"
+    assert (await daemon.call("pane.get", pane=kept["id"]))["session_name"] == "zoo"
+    killed = await daemon.call("session.kill", session="zoo")
+    assert killed["killed"] == [kept["id"]]
+
+
+def _index(place: Place, name: str, tmux_id: str) -> str:
+    listed = tmux(place, "list-panes", "-s", "-t", f"={name}", "-F", "#{pane_id} #{window_index}")
+    return dict(line.split() for line in listed.splitlines())[tmux_id]
+
+
+async def test_a_window_that_a_person_renames_or_resizes_is_told_once(
+    daemon: Daemon, place: Place
+) -> None:
+    made = (await session(daemon))["pane"]
+    since = await head(daemon)
+    tmux(place, "rename-window", "-t", made["tmux_id"], "theirs")
+    (event,) = await told(daemon, since, "window.renamed")
+    assert event["data"] == {"window": made["window"], "name": "theirs", "by": "outside"}
+    await daemon.call("window.rename", window=made["window"], name="ours")
+    tmux(place, "resize-window", "-t", made["tmux_id"], "-x", "90", "-y", "20")
+    (event,) = await told(daemon, since, "pane.resized")
+    assert event["data"] == {"width": 90, "height": 20}
+    await daemon.call("daemon.reconcile")
+    kinds = [(e["kind"], e["data"].get("by")) for e in await history(daemon, since=since)]
+    assert kinds == [
+        ("window.renamed", "outside"), ("window.renamed", "uid:0"), ("pane.resized", None),
+    ]  # fmt: skip
+    assert (await daemon.call("window.get", window=made["window"]))["name"] == "ours"

@@ -19,6 +19,7 @@ from orchestratord.features.panes.fact import (
     PaneResized,
     SessionRenamed,
     WindowCreated,
+    WindowRenamed,
 )
 from orchestratord.features.panes.fault import BadValue, NameTaken, NoRoom
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
@@ -74,12 +75,15 @@ class Arrangement:
         finally:
             release()
 
-    async def rename_window(self, window: WindowRecord, name: str) -> None:
+    async def rename_window(self, window: WindowRecord, name: str, by: str) -> None:
         """Give a window another name."""
+        if name == window.name:
+            return
         where = target(window.tmux)
         await self._ask(window, "rename-window", "-t", where, "--", quote_format(name))
         window.name = name
-        await self._write([window], [])
+        renamed = WindowRenamed(session=window.session, window=window.id, name=name, by=by)
+        await self._write([window], [renamed])
 
     async def rename_pane(self, pane: PaneRecord, name: str | None) -> None:
         """Give a pane another name, or none; tmux knows nothing of these."""

@@ -31,6 +31,14 @@ class WindowCreated(Fact, frozen=True, kw_only=True):
     name: str
 
 
+class WindowRenamed(Fact, frozen=True, kw_only=True):
+    """A window has another name; ``by`` is ``outside`` if not through us."""
+
+    window: str
+    name: str
+    by: str
+
+
 class WindowEnded(Fact, frozen=True, kw_only=True):
     """A window is gone."""
 
@@ -105,6 +113,15 @@ class PaneResized(Fact, frozen=True, kw_only=True):
 
     width: int
     height: int
+
+
+class PaneSynchronized(Fact, frozen=True, kw_only=True):
+    """Somebody set ``synchronize-panes``: what a person types into a pane reaches its neighbours.
+
+    What is typed through us never does. ``on`` is false when that is over.
+    """
+
+    on: bool
 
 
 class PaneLabeled(Fact, frozen=True, kw_only=True):

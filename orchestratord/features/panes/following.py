@@ -24,11 +24,13 @@ from orchestratord.features.panes.fact import (
     PaneMoved,
     PaneResized,
     PaneRespawned,
+    PaneSynchronized,
     ServerConnected,
     ServerLost,
     SessionCreated,
     SessionRenamed,
     WindowCreated,
+    WindowRenamed,
 )
 from orchestratord.features.panes.intent import Intents
 from orchestratord.features.panes.reconcile import Differences, compare
@@ -160,6 +162,11 @@ class Following:
         for window, window_row in found.renamed_windows:
             window.name = window_row.name
             records.append(window)
+            facts.append(
+                WindowRenamed(
+                    session=window.session, window=window.id, name=window.name, by="outside"
+                )
+            )
         for window, window_row in found.moved_windows:
             home = self._session_of(window_row.session, snapshot, records, facts)
             if home is not None:
@@ -183,6 +190,10 @@ class Following:
             records.append(pane)
         for pane, row in found.titled:
             pane.title = row.title
+        for pane, row in found.synchronized:
+            pane.synchronized = row.synchronized
+            records.append(pane)
+            facts.append(PaneSynchronized(session=pane.session, pane=pane.id, on=row.synchronized))
         statements, ended = self._endings.emptied()
         if records or facts or ended:
             self._spawn(self._endings.write([*map(save, records), *statements], [*facts, *ended]))

@@ -7,6 +7,7 @@ never learns of the rest; such a line is refused instead of cut.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import termios
@@ -17,7 +18,8 @@ from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefuse
 from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.turn import Turns
-from orchestratord.tmux.command import command, quote, send_bytes, target
+from orchestratord.tmux.client import TmuxGone
+from orchestratord.tmux.keys import ALONE, NO_INPUT, forced, named, pressed, rejoin, typed
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.process import Process, in_session, read_stat
 
@@ -57,6 +59,13 @@ class SecretPrompt(FailedPrecondition):
 
     template = "pane {pane} asks for a secret; text is not typed into it"
     hint = "attach and type it yourself"
+
+
+class InputOff(FailedPrecondition):
+    """Somebody at a terminal switched the input of a pane off, and tmux throws keys away."""
+
+    template = "pane {pane} takes no input: somebody switched that off"
+    hint = "tmux select-pane -e switches it on again"
 
 
 class Terminal(NamedTuple):
@@ -111,14 +120,6 @@ def check_key(key: str) -> None:
     raise BadKey(key=key[:40])
 
 
-def _keys(pane: PaneRecord, keys: list[str]) -> list[bytes]:
-    words = [quote(key) for key in keys]
-    return [
-        command("send-keys", "-t", target(pane.place.pane), "--", *words[at : at + 500])
-        for at in range(0, len(words), 500)
-    ]
-
-
 class Keyboard:
     """Types into panes, one call after the other. Its state is who waits for which pane.
 
@@ -136,7 +137,7 @@ class Keyboard:
         for key in keys:
             check_key(key)
         self.on_typed(pane, "".join(key if len(key) == 1 else "\n" for key in keys))
-        await self._type(pane, _keys(pane, keys))
+        await self._type(pane, named(keys, pane.place.pane), leave_mode=False)
 
     async def text(self, pane: PaneRecord, text: str, submit: bool) -> None:
         """Type text byte for byte; with ``submit`` press Enter after it, as a step of its own.
@@ -152,26 +153,47 @@ class Keyboard:
             longest = max(map(len, data.split(b"\n")))
             if longest > CANONICAL_LINE:
                 raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
-        enter = _keys(pane, ["Enter"]) if submit else []
+        enter = named(["Enter"], pane.place.pane) if submit else []
         self.on_typed(pane, text)
-        await self._type(pane, [*send_bytes(pane.place.pane, data), *enter])
+        await self._type(pane, [*typed(data, pane.place.pane), *enter])
 
     async def raw(self, pane: PaneRecord, data: bytes) -> None:
         """Type bytes of ours, without a look at who reads them."""
-        await self._type(pane, send_bytes(pane.place.pane, data))
+        await self._type(pane, typed(data, pane.place.pane))
 
-    async def _type(self, pane: PaneRecord, lines: Iterable[bytes]) -> None:
+    async def _type(
+        self, pane: PaneRecord, lines: Iterable[bytes], *, leave_mode: bool = True
+    ) -> None:
         incarnation = pane.incarnation
+        said: list[list[bytes]] = []
         async with self._turns.of(pane.id):
-            for line in lines:
-                if pane.exit is not None:
-                    raise PaneExited(pane=pane.id)
-                if pane.incarnation != incarnation:
-                    raise StaleIncarnation(pane=pane.id, now=pane.incarnation, given=incarnation)
-                try:
-                    await self._link.request(line, what="input", server=pane.place.server)
-                except TmuxRefused:
-                    raise PaneExited(pane=pane.id) from None
+            try:
+                for keys in lines:
+                    if pane.exit is not None:
+                        raise PaneExited(pane=pane.id)
+                    if pane.incarnation != incarnation:
+                        now = pane.incarnation
+                        raise StaleIncarnation(pane=pane.id, now=now, given=incarnation)
+                    said += await self._press(pane, keys, leave_mode)
+                    if [NO_INPUT] in said:
+                        raise InputOff(pane=pane.id)
+            except TmuxRefused:
+                raise PaneExited(pane=pane.id) from None
+            finally:
+                if [ALONE] in said:
+                    with contextlib.suppress(TmuxGone, TmuxRefused):  # its mark stays
+                        await self._ask(pane, rejoin(pane.place.pane))
+
+    async def _press(self, pane: PaneRecord, keys: bytes, leave_mode: bool) -> list[list[bytes]]:
+        """Press a line's worth of keys in this pane alone; return what was said of it."""
+        try:
+            await self._ask(pane, pressed(keys, pane.place.pane, leave_mode=leave_mode))
+        except TmuxRefused:  # something is in the way, or the pane is gone
+            return await self._ask(pane, forced(keys, pane.place.pane, leave_mode=leave_mode))
+        return []
+
+    async def _ask(self, pane: PaneRecord, line: bytes) -> list[list[bytes]]:
+        return await self._link.request(line, what="input", server=pane.place.server)
 
     def signal(self, pane: PaneRecord, number: int, *, spare_shell: bool = False) -> list[int]:
         """Signal the foreground process group of a pane; return the pids.

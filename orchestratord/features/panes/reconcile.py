@@ -25,6 +25,7 @@ class Differences:
     moved: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
     resized: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
     titled: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
+    synchronized: list[tuple[PaneRecord, PaneRow]] = field(default_factory=list)
     unclosed: list[PaneRecord] = field(default_factory=list)
     unpiped: list[PaneRecord] = field(default_factory=list)
     unknown: list[PaneRow] = field(default_factory=list)
@@ -83,6 +84,8 @@ def _compare_pane(pane: PaneRecord, row: PaneRow, registry: Registry, out: Diffe
         out.moved.append((pane, row))
     if row.title != pane.title:
         out.titled.append((pane, row))
+    if row.synchronized != pane.synchronized:
+        out.synchronized.append((pane, row))
 
 
 def _compare_rest(snapshot: Snapshot, registry: Registry, out: Differences) -> None:
@@ -99,5 +102,5 @@ def _compare_rest(snapshot: Snapshot, registry: Registry, out: Differences) -> N
         if window.name != window_row.name:
             out.renamed_windows.append((window, window_row))
         home = registry.sessions.get(window.session)
-        if home is not None and home.tmux != window_row.session:
+        if home is not None and home.tmux not in snapshot.sessions_of(window_row):
             out.moved_windows.append((window, window_row))

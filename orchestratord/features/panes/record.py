@@ -51,6 +51,7 @@ class PaneRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     width: int = 0
     height: int = 0
     title: str = ""
+    synchronized: bool = False
     exit: Exit | None = None
     lost: bool = False
     gone: bool = False

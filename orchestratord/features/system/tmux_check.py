@@ -13,6 +13,8 @@ from orchestratord.tmux.libtmux_ import LinkedServer, unknown_formats
 from orchestratord.tmux.link import Link, Server
 from orchestratord.tmux.setting import HOOK_INDEX, HOOKS, OPTIONS
 
+_INPUT = "#{s/[^ -~]/?/:@orch_id} #{pane_input_off} #{pane_synchronized}"
+
 
 def checks(link: Link, server: Server) -> list[tuple[str, Callable[[], Check]]]:
     """Return the checks by name, to be made in threads. Called on the loop."""
@@ -21,6 +23,7 @@ def checks(link: Link, server: Server) -> list[tuple[str, Callable[[], Check]]]:
         ("tmux formats", lambda: formats(server)),
         ("tmux options", lambda: _compared("tmux options", changed_options(linked))),
         ("tmux hooks", lambda: _compared("tmux hooks", lost_hooks(linked))),
+        ("tmux input", lambda: input_(linked)),
     ]
 
 
@@ -54,6 +57,29 @@ def lost_hooks(linked: LinkedServer) -> Iterator[str]:
         name = f"{hook}[{HOOK_INDEX}]"
         if not any("wait-for" in line for line in linked.cmd("show-hooks", "-g", name).stdout):
             yield f"{name} is not set"
+
+
+def input_(linked: LinkedServer) -> Check:
+    """See whether what people type into panes goes there, and only there."""
+    listed = linked.cmd("list-panes", "-a", "-F", _INPUT).stdout
+    rows = sorted({line for line in listed if line.startswith("p")})
+    copied = [row.split()[0] for row in rows if row.endswith("1")]
+    off = [row.split()[0] for row in rows if row.split()[1:2] == ["1"]]
+    found, remedies = [], []
+    if copied:
+        found.append(f"{', '.join(copied)}: what a person types is copied to others of the window")
+        remedies.append("set-option -w synchronize-panes off")
+    if off:
+        found.append(f"{', '.join(off)}: the input is switched off")
+        remedies.append("select-pane -e")
+    if not found:
+        return Check(check="tmux input", verdict="ok", detail="every pane gets its own")
+    return Check(
+        check="tmux input",
+        verdict="warn",
+        detail="; ".join(found),
+        remedy=f"in tmux, if it was not meant: {', '.join(remedies)}",
+    )
 
 
 def _compared(name: str, differing: Iterator[str]) -> Check:

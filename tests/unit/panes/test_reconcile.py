@@ -17,7 +17,8 @@ def _row(number: int, **fields: Any) -> PaneRow:
     given: dict[str, Any] = {
         "pane": f"%{number}", "window": "@1", "session": "$1", "pid": 100 + number, "dead": False,
         "status": None, "signal": None, "width": 200, "height": 50, "active": True,
-        "in_mode": False, "piped": True, "cursor_x": 0, "cursor_y": 0, "tty": "/dev/null",
+        "in_mode": False, "synchronized": False, "piped": True, "cursor_x": 0, "cursor_y": 0,
+        "tty": "/dev/null",
         "orch_id": f"p{number}", "title": "",
     }  # fmt: skip
     return PaneRow(**(given | fields))
@@ -121,4 +122,23 @@ def test_moves_names_titles_and_lost_pipes_are_seen() -> None:
         "renamed_sessions": [(known.sessions["s1"], sessions["$1"])],
         "renamed_windows": [(known.windows["w1"], windows["@1"])],
         "moved_windows": [(known.windows["w2"], windows["@2"])],
+    }
+
+
+def test_a_linked_window_has_moved_only_when_it_is_no_longer_in_its_session() -> None:
+    known = registry(pane(1))
+    windows = {"@1": WindowRow("@1", "$2", 0, True, 200, 50, False, "w1", "w", "")}
+    linked = {"@1": {"$1", "$2"}}
+    assert _compare(known, _row(1), windows=windows, linked=linked) == {}
+    linked = {"@1": {"$2", "$3"}}
+    assert _compare(known, _row(1), windows=windows, linked=linked) == {
+        "moved_windows": [(known.windows["w1"], windows["@1"])]
+    }
+
+
+def test_synchronized_panes_are_seen_and_seen_to_be_no_longer() -> None:
+    known = registry(pane(1, synchronized=True), pane(2))
+    rows = (_row(1), _row(2, synchronized=True))
+    assert _compare(known, *rows) == {
+        "synchronized": [(known.panes["p1"], rows[0]), (known.panes["p2"], rows[1])]
     }

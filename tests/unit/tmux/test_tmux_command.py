@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestratord.tmux.command import (
-    MAX_KEYS,
     MAX_LINE,
     LineTooLong,
     UnquotableText,
@@ -16,7 +15,6 @@ from orchestratord.tmux.command import (
     quote,
     quote_format,
     quote_timed_format,
-    send_bytes,
     sequence,
     target,
 )
@@ -109,16 +107,3 @@ def test_a_line_that_is_too_long_is_refused_before_it_is_sent() -> None:
     assert len(sequence([half])) < MAX_LINE
     with pytest.raises(LineTooLong):
         sequence([half, half])
-
-
-@given(st.binary(min_size=1, max_size=3 * MAX_KEYS))
-def test_typed_bytes_are_all_there_in_order_and_never_more_than_a_line_takes(data: bytes) -> None:
-    lines = send_bytes("%3", data)
-    typed = [line.partition(b" -H -- ")[2].split(b" ") for line in lines]
-    assert b"".join(bytes.fromhex(word.decode()) for words in typed for word in words) == data
-    assert max(map(len, typed)) <= MAX_KEYS
-    assert all(line.startswith(b"if-shell -F -t ") for line in lines)
-
-
-def test_no_bytes_are_no_lines() -> None:
-    assert send_bytes("%3", b"") == []

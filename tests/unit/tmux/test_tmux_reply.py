@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from orchestratord.tmux import setting
 from orchestratord.tmux.reply import PaneRow, ServerRow, SessionRow, UnreadableReply, WindowRow
 
-PANE = b"%3\t@2\t$1\t4711\t0\t\t\t200\t50\t1\t0\t1\t7\t8\t/dev/pts/3\tp17\ta title"
+PANE = b"%3\t@2\t$1\t4711\t0\t\t\t200\t50\t1\t0\t0\t1\t7\t8\t/dev/pts/3\tp17\ta title"
 WINDOW = b"@2\t$1\t3\t1\t200\t50\t0\tw4\tname\tb25f,80x24,0,0,1"
 SESSION = b"$1\t2\ts3\tdev"
 SERVER = b"4711\t1700000000\t3.3a\tsome-uuid"
@@ -18,8 +18,8 @@ ROWS = [(PaneRow, PANE), (WindowRow, WINDOW), (SessionRow, SESSION), (ServerRow,
 def test_a_pane_is_read_field_by_field() -> None:
     assert PaneRow.parse(PANE) == PaneRow(
         pane="%3", window="@2", session="$1", pid=4711, dead=False, status=None, signal=None,
-        width=200, height=50, active=True, in_mode=False, piped=True, cursor_x=7, cursor_y=8,
-        tty="/dev/pts/3", orch_id="p17", title="a title",
+        width=200, height=50, active=True, in_mode=False, synchronized=False, piped=True,
+        cursor_x=7, cursor_y=8, tty="/dev/pts/3", orch_id="p17", title="a title",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from orchestratord.features.panes.keyboard import (
     MAX_TEXT,
     BadKey,
     BadSignal,
+    InputOff,
     LineTooLong,
     SecretPrompt,
     signal_name,
@@ -42,7 +43,7 @@ class Delivery(Result, frozen=True, kw_only=True):
 @method(
     "pane.send",
     mutates=True,
-    errors=(*ABOUT_LIVING, LineTooLong, SecretPrompt),
+    errors=(*ABOUT_LIVING, InputOff, LineTooLong, SecretPrompt),
     cli=Cli(forms=(("pane", "text"), ("session", "pane", "text"))),
 )
 async def send(panes: Panes, params: SendText) -> Delivery:
@@ -77,7 +78,7 @@ class Pressed(Result, frozen=True, kw_only=True):
 @method(
     "pane.keys",
     mutates=True,
-    errors=(*ABOUT_LIVING, BadKey),
+    errors=(*ABOUT_LIVING, BadKey, InputOff),
     cli=Cli(forms=(("pane", "keys..."),)),
 )
 async def keys(panes: Panes, params: PressKeys) -> Pressed:

@@ -90,10 +90,10 @@ class RenameWindow(Params, frozen=True, kw_only=True):
     errors=(WindowNotFound,),
     cli=Cli(forms=(("window", "name"),)),
 )
-async def rename(panes: Panes, params: RenameWindow) -> Window:
+async def rename(panes: Panes, params: RenameWindow, call: Call) -> Window:
     """Give a window another name."""
     window = panes.registry.window(params.window)
-    await panes.act(panes.arrangement.rename_window(window, params.name))
+    await panes.act(panes.arrangement.rename_window(window, params.name, owner_of(call)))
     return panes.view.window(window)
 
 
