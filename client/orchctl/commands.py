@@ -881,7 +881,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "pane-interrupt": (
         "pane.interrupt",
         "Interrupt the program that has a pane's terminal, as Ctrl-C does.",
-        "",
+        "A program that has just begun may still end of it where it would catch it later:\na shell does so before it has read its files.",
         (("pane",), ("session", "pane")),
         (
             (
@@ -1406,7 +1406,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "pane-signal": (
         "pane.signal",
         "Signal the program that has a pane's terminal, and its process group.",
-        "",
+        "Right after a pane was made this waits until its program has begun, so that no signal\nis lost to what starts it. `pids` are those that got it; empty if there was nobody.",
         (("pane", "signal"), ("session", "pane", "signal")),
         (
             (

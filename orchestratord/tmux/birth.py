@@ -23,6 +23,7 @@ from orchestratord.tmux.command import (
     quote_format,
     target,
 )
+from orchestratord.tmux.process import read_stat
 from orchestratord.tmux.reply import PaneRow
 
 
@@ -71,11 +72,29 @@ def held(argv: Sequence[str], note: Path) -> Sequence[str]:
     return ("/bin/sh", "-c", _HOLDER, str(note), *argv)
 
 
+def begun(pid: int) -> bool:
+    """Whether a held program runs, and no longer what starts it, which ignores INT, QUIT and TSTP.
+
+    A process that is gone has been. Between two programs there is a moment without a command
+    line (proc(5)), which counts as not yet.
+    """
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+    if not line:
+        stat = read_stat(pid)
+        return stat is None or stat.state in "ZX"
+    return not line.startswith((_HOLDING, _STARTING))
+
+
 _HOLDER = """trap '' INT QUIT TSTP; exec 3<&0
 { read -r pid rest </proc/self/stat; echo "$pid" >"$0"
 until read -r name </proc/$$/comm && [ "$name" = sleep ]; do :; done
 exec env --default-signal=INT,QUIT,TSTP -- "$@"; } <&3 3<&- &
 exec sleep 2147483647 3<&-"""
+_HOLDING = b"/bin/sh\0-c\0" + _HOLDER.encode()
+_STARTING = b"env\0--default-signal=INT,QUIT,TSTP\0"
 
 
 def _window_stamp(window: str, where: Sequence[Word] = ()) -> list[bytes]:

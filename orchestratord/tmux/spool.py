@@ -47,8 +47,8 @@ class Spool:
     """Every pane's stream. ``on_grown`` and ``on_broken`` are called with a pane's id,
     ``on_noted`` with it, the epoch and the pid when a holder has started its program.
 
-    On disk: the files in ``directory``. In memory: how far each was seen. Both
-    survive in the sense that a new daemon finds the files and goes on.
+    On disk: the files in ``directory``. In memory: their names by pane, and how far
+    each was seen. Both survive in the sense that a new daemon finds the files and goes on.
     """
 
     def __init__(self, directory: Path, clock: Clock) -> None:
@@ -58,6 +58,7 @@ class Spool:
         self.on_noted: Callable[[str, int, int], None] = lambda *_: None
         self._clock = clock
         self._streams: dict[str, Stream] = {}
+        self._names: dict[str, set[str]] = {}
         self._behind: dict[str, None] = {}
         self._pumping = False
         self._followers: dict[str, set[asyncio.Event]] = {}
@@ -67,6 +68,8 @@ class Spool:
         """Begin to follow the directory; call ``expect`` for each pane that lives."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self._inotify = Inotify(self.directory)
+        for name in os.listdir(self.directory):  # noqa: PTH208
+            self._index(name)
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._wake)
 
     def stop(self) -> None:
@@ -103,8 +106,8 @@ class Spool:
         stream = Stream(self.directory, pane, epoch, self._clock, old.taps if old else [])
         self._streams[pane] = stream
         self._tell_followers(pane)
-        for file in () if fresh else self.directory.glob(f"{pane}.{epoch}.*"):
-            self._noticed(file.name, 0)
+        for name in () if fresh else tuple(self._names.get(pane, ())):
+            self._noticed(name, 0)
         self._turn(stream)
         return stream
 
@@ -236,27 +239,40 @@ class Spool:
             stream.finished = True
             stream.pump()
             stream.release()
+            stream.times_file.unlink(missing_ok=True)  # just made, and not heard of yet
         self._tell_followers(pane)
         self._followers.pop(pane, None)
-        for file in self.directory.glob(f"{pane}.*"):
-            file.unlink(missing_ok=True)
+        for name in self._names.pop(pane, ()):
+            (self.directory / name).unlink(missing_ok=True)
 
     def clear_strangers(self, known: set[str]) -> None:
         """Delete files of panes that nobody knows."""
-        for file in self.directory.iterdir():
-            if file.name.partition(".")[0] not in known:
-                file.unlink(missing_ok=True)
+        for pane in self._names.keys() - known:
+            for name in self._names.pop(pane):
+                (self.directory / name).unlink(missing_ok=True)
 
     def _wake(self) -> None:
         assert self._inotify is not None
         changes = self._inotify.read()
         if changes is None:  # the queue overflowed: look at everything
-            names = {file.name for file in self.directory.iterdir()}
+            self._names.clear()
+            names = os.listdir(self.directory)  # noqa: PTH208
             changes = {name: CLOSE_WRITE if _NOTE.match(name) else 0 for name in names}
             for stream in list(self._streams.values()):
                 self._look(stream)
         for name, mask in changes.items():
+            self._index(name, mask)
             self._noticed(name, mask)
+
+    def _index(self, name: str, mask: int = 0) -> None:
+        pane = name.partition(".")[0]
+        if mask & (MOVED_FROM | DELETE) and not (self.directory / name).exists():
+            names = self._names.get(pane, set())
+            names.discard(name)
+            if not names:
+                self._names.pop(pane, None)
+        else:
+            self._names.setdefault(pane, set()).add(name)
 
     def _noticed(self, name: str, mask: int) -> None:
         if mask & CLOSE_WRITE and (match := _NOTE.match(name)):

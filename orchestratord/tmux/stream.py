@@ -255,16 +255,17 @@ class Stream:
             self._times = [entry for entry in self._times[50_000:] if entry[0] > self.start]
 
     @property
-    def _times_file(self) -> Path:
+    def times_file(self) -> Path:
+        """Where the times of its output are kept when it is released."""
         return self._directory / f"{self.pane}.{self.epoch}.times"
 
     def _save_times(self) -> None:
         if self._times:
-            self._times_file.write_bytes(b"".join(_ENTRY.pack(*e) for e in self._times))
+            self.times_file.write_bytes(b"".join(_ENTRY.pack(*e) for e in self._times))
 
     def _load_times(self) -> None:
-        if self._times_file.exists():
-            data = self._times_file.read_bytes()
+        if self.times_file.exists():
+            data = self.times_file.read_bytes()
             usable = len(data) - len(data) % _ENTRY.size
             self._times = [(int(o), float(t)) for o, t in _ENTRY.iter_unpack(data[:usable])]
 

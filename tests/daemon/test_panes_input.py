@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from living import Daemon, Place, until
@@ -261,3 +262,31 @@ async def test_keys_drive_copy_mode_where_a_person_is_in_it(daemon: Daemon, plac
     await daemon.call("pane.keys", pane=made["id"], keys=["q"])
     shown = tmux(place, "display-message", "-p", "-t", made["tmux_id"], "#{pane_in_mode}")
     assert shown == "0\n"
+
+
+async def test_what_interrupts_a_pane_right_after_its_creation_is_not_lost(daemon: Daemon) -> None:
+    await session(daemon)
+
+    async def one(method: str, ends: str, **params: Any) -> None:
+        made = await pane(daemon)
+        await daemon.call(method, pane=made["id"], **params)
+        ended = await end_of(daemon, made["id"])
+        assert (ended["status"], ended["signal"]) == (None, ends)
+
+    for _ in range(15):
+        await asyncio.gather(
+            one("pane.interrupt", "SIGINT"),
+            one("pane.signal", "SIGQUIT", signal="QUIT"),
+            one("pane.signal", "SIGUSR1", signal="USR1"),
+            one("pane.keys", "SIGINT", keys=["C-c"]),
+            one("pane.send", "SIGINT", text="x\x03"),
+            one("pane.kill", "SIGHUP"),
+        )
+
+
+async def test_a_signal_for_a_shell_that_starts_reaches_somebody(daemon: Daemon) -> None:
+    await session(daemon)
+    for _ in range(15):
+        made = await daemon.call("pane.create", session="dev", place="window", shell="bash")
+        assert (await daemon.call("pane.signal", pane=made["id"], signal="CONT"))["pids"]
+        await daemon.call("pane.kill", pane=made["id"])

@@ -7,6 +7,7 @@ never learns of the rest; such a line is refused instead of cut.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefused
 from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
 from orchestratord.features.panes.record import PaneRecord
+from orchestratord.features.panes.start import begun
 from orchestratord.features.panes.turn import Turns
 from orchestratord.tmux.client import TmuxGone
 from orchestratord.tmux.keys import ALONE, NO_INPUT, forced, named, pressed, rejoin, typed
@@ -33,6 +35,9 @@ _NAMED = frozenset(
     | {f"F{number}" for number in range(1, 13)}
 )
 _MODIFIERS = ("C-", "M-", "S-")
+_INTERRUPTS = frozenset(b"\x03\x1a\x1c")
+"""What a terminal makes a signal of, unless it is told otherwise (termios(3))."""
+_TRIES = 25
 
 
 class BadKey(InvalidArgument):
@@ -136,6 +141,7 @@ class Keyboard:
         """Press keys by their names, all or none."""
         for key in keys:
             check_key(key)
+        await begun(pane)
         self.on_typed(pane, "".join(key if len(key) == 1 else "\n" for key in keys))
         await self._type(pane, named(keys, pane.place.pane), leave_mode=False)
 
@@ -153,6 +159,8 @@ class Keyboard:
             longest = max(map(len, data.split(b"\n")))
             if longest > CANONICAL_LINE:
                 raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
+        if _INTERRUPTS.intersection(data):
+            await begun(pane)
         enter = named(["Enter"], pane.place.pane) if submit else []
         self.on_typed(pane, text)
         await self._type(pane, [*typed(data, pane.place.pane), *enter])
@@ -194,6 +202,19 @@ class Keyboard:
 
     async def _ask(self, pane: PaneRecord, line: bytes) -> list[list[bytes]]:
         return await self._link.request(line, what="input", server=pane.place.server)
+
+    async def signal_begun(self, pane: PaneRecord, number: int) -> list[int]:
+        """Signal the foreground of a pane as ``signal`` does, once its program has begun.
+
+        Tried again for a moment if nobody gets it: a shell that starts takes the
+        terminal for a process group of its own, in two steps.
+        """
+        await begun(pane)
+        for _ in range(_TRIES):
+            if (pids := self.signal(pane, number)) or pane.exit is not None:
+                return pids
+            await asyncio.sleep(0.002)
+        return []
 
     def signal(self, pane: PaneRecord, number: int, *, spare_shell: bool = False) -> list[int]:
         """Signal the foreground process group of a pane; return the pids.

@@ -152,14 +152,29 @@ async def test_cursors_and_times_outlive_the_daemon(place: Place) -> None:
 
 
 async def test_files_of_panes_that_nobody_knows_are_deleted(place: Place) -> None:
+    place.spool.stop()
     for name in ("p1.1.77", "p1.1.pid", "p2.3.78", "p2.3.times", "stray"):
         (place.directory / name).write_bytes(b"x")
+    place.begin()
     place.spool.clear_strangers({"p2"})
     assert sorted(f.name for f in place.directory.iterdir()) == ["p2.3.78", "p2.3.times"]
     place.spool.expect("p2", 3)
     place.spool.forget("p2")
     assert list(place.directory.iterdir()) == []
     assert place.spool.get("p2") is None
+
+
+async def test_a_forgotten_pane_leaves_no_file_of_any_epoch(place: Place) -> None:
+    for epoch in (1, 2):
+        stream_ = place.spool.expect("p1", epoch, fresh=True)
+        copier = place.copier("p1", epoch)
+        copier.write(b"x")
+        await until(lambda stream_=stream_: stream_.end == 1)
+        place.spool.note("p1", epoch).write_text("1")
+    place.copier("p12").write(b"x")
+    await until(lambda: len(place.noted) == 2 and len(list(place.directory.iterdir())) == 6)
+    place.spool.forget("p1")
+    assert [f.name.partition(".")[0] for f in place.directory.iterdir()] == ["p12"]
 
 
 async def test_a_directory_that_is_gone_does_not_stop_the_stopping(place: Place) -> None:

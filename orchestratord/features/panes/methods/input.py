@@ -110,17 +110,25 @@ class Signalled(Result, frozen=True, kw_only=True):
     errors=(*ABOUT_LIVING, BadSignal),
     cli=Cli(forms=(("pane", "signal"), ("session", "pane", "signal"))),
 )
-def signal(panes: Panes, params: SignalPane) -> Signalled:
-    """Signal the program that has a pane's terminal, and its process group."""
+async def signal(panes: Panes, params: SignalPane) -> Signalled:
+    """Signal the program that has a pane's terminal, and its process group.
+
+    Right after a pane was made this waits until its program has begun, so that no signal
+    is lost to what starts it. `pids` are those that got it; empty if there was nobody.
+    """
     number = signal_number(params.signal)
     pane = panes.registry.living(params.pane, params.session, params.incarnation)
-    pids = panes.keyboard.signal(pane, number)
+    pids = await panes.keyboard.signal_begun(pane, number)
     return Signalled(pane=pane.id, signal=signal_name(number) or "", pids=pids)
 
 
 @method("pane.interrupt", mutates=True, errors=ABOUT_LIVING, cli=Cli(forms=ONE_PANE))
-def interrupt(panes: Panes, params: OnePane) -> Signalled:
-    """Interrupt the program that has a pane's terminal, as Ctrl-C does."""
+async def interrupt(panes: Panes, params: OnePane) -> Signalled:
+    """Interrupt the program that has a pane's terminal, as Ctrl-C does.
+
+    A program that has just begun may still end of it where it would catch it later:
+    a shell does so before it has read its files.
+    """
     pane = panes.registry.living(params.pane, params.session)
-    pids = panes.keyboard.signal(pane, signals.SIGINT)
+    pids = await panes.keyboard.signal_begun(pane, signals.SIGINT)
     return Signalled(pane=pane.id, signal="SIGINT", pids=pids)
