@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import msgspec
 
@@ -41,11 +42,14 @@ def openrpc(table: Table, *, title: str = "orchestratord", version: str = "0") -
     """Return the document; equal tables give equal documents, key for key."""
     table = complete(table)
     types: list[Any] = [entry.params for entry in table.values()]
-    types += [entry.result for entry in table.values()]
     types += events.FACTS.values()
+    for entry in table.values():
+        types += _alternatives(entry.result)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
-    params, results = schemas[: len(table)], schemas[len(table) : 2 * len(table)]
-    facts = dict(zip(events.FACTS, schemas[2 * len(table) :], strict=True))
+    found = iter(schemas)
+    params = [next(found) for _ in table]
+    facts = {kind: next(found) for kind in events.FACTS}
+    results = [_any_of([next(found) for _ in _alternatives(e.result)]) for e in table.values()]
     return {
         "openrpc": "1.3.2",
         "info": {"title": title, "version": version, "description": _PREFACE},
@@ -126,6 +130,15 @@ def _method(entry: Method, params: Schema, result: Schema) -> dict[str, Any]:
         described["result"] = {"name": "subscription", "schema": _SUBSCRIPTION}
         described["x-item"] = result
     return described
+
+
+def _alternatives(result: Any) -> tuple[Any, ...]:
+    """Return the Structs of which a method answers with one; msgspec describes them only singly."""
+    return get_args(result) if isinstance(result, UnionType) else (result,)
+
+
+def _any_of(schemas: list[Schema]) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _param(name: str, schema: Schema, required: bool) -> dict[str, Any]:

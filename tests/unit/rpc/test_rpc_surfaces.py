@@ -62,6 +62,18 @@ async def tail(bench: Bench, params: Empty) -> AsyncIterator[Thing]:
     yield Thing(id="p1")
 
 
+class Other(Result, frozen=True):
+    """Another answer."""
+
+    name: str
+
+
+@method("thing.ways")
+async def ways(bench: Bench, params: Empty) -> Thing | Other:
+    """Answer in one of two ways."""
+    return Thing(id="p1")
+
+
 def things() -> Table:
     module = ModuleType("things")
     module.do_it, module.tail = do_it, tail  # type: ignore[attr-defined]
@@ -212,6 +224,17 @@ def test_every_reference_in_the_document_leads_somewhere() -> None:
         found = document
         for part in reference_.removeprefix("#/").split("/"):
             found = found[part]
+
+
+def test_a_method_that_answers_in_two_ways_is_described_with_both() -> None:
+    module = ModuleType("ways")
+    module.ways = ways  # type: ignore[attr-defined]
+    (described,) = [
+        m for m in openrpc(Table.collect([module]))["methods"] if m["name"] == "thing.ways"
+    ]
+    assert described["result"]["schema"] == {
+        "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Thing", "Other")]
+    }
 
 
 def test_equal_tables_give_equal_bytes() -> None:
