@@ -63,13 +63,14 @@ class Spool:
         self._pumping = False
         self._followers: dict[str, set[asyncio.Event]] = {}
         self._inotify: Inotify | None = None
+        if directory.is_dir():
+            self._list()
 
     def start(self) -> None:
         """Begin to follow the directory; call ``expect`` for each pane that lives."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
         self._inotify = Inotify(self.directory)
-        for name in os.listdir(self.directory):  # noqa: PTH208
-            self._index(name)
+        self._list()
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._wake)
 
     def stop(self) -> None:
@@ -255,14 +256,21 @@ class Spool:
         assert self._inotify is not None
         changes = self._inotify.read()
         if changes is None:  # the queue overflowed: look at everything
-            self._names.clear()
-            names = os.listdir(self.directory)  # noqa: PTH208
+            names = self._list()
             changes = {name: CLOSE_WRITE if _NOTE.match(name) else 0 for name in names}
             for stream in list(self._streams.values()):
                 self._look(stream)
         for name, mask in changes.items():
             self._index(name, mask)
             self._noticed(name, mask)
+
+    def _list(self) -> list[str]:
+        """Learn the names of all files, and return them."""
+        self._names.clear()
+        names = os.listdir(self.directory)  # noqa: PTH208
+        for name in names:
+            self._index(name)
+        return names
 
     def _index(self, name: str, mask: int = 0) -> None:
         pane = name.partition(".")[0]
