@@ -70,7 +70,7 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
         starts_server=settings.tmux_server == "start",
     )
     mirror = Mirror(link, clock)
-    spool = Spool(settings.state_dir / "spool", clock)
+    spool = Spool(settings.state_dir / "spool", clock, settings.ended_output_bytes)
     system = System(configuration, store, link, clock)
     panes = Panes(store, link, mirror, spool, clock, environment)
     decisions = Decisions(store, panes.registry, clock)

@@ -76,6 +76,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_events: Annotated[
         int, Meta(description="Events kept at most.", ge=1000, le=1_000_000_000, extra=RELOADS)
     ] = 1_000_000
+    ended_output_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes on disk of all ended panes' output; the oldest goes first.",
+            ge=1 << 20,
+            le=1 << 40,
+        ),
+    ] = 256 << 20
     retention_bytes: Annotated[
         int,
         Meta(

@@ -26,6 +26,7 @@ from orchestratord.clock import Clock
 from orchestratord.log import Log
 from orchestratord.tmux.command import Word, quote_timed_format
 from orchestratord.tmux.inotify import CLOSE_WRITE, DELETE, MODIFY, MOVED_FROM, Inotify
+from orchestratord.tmux.shelf import ENDED_BYTES, Shelf
 from orchestratord.tmux.stream import CHUNK, CREDIT, PIECE, Cursor, Listener, Slice, Stream, Tap
 
 log = Log("tmux.spool")
@@ -51,12 +52,13 @@ class Spool:
     each was seen. Both survive in the sense that a new daemon finds the files and goes on.
     """
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, ended_bytes: int = ENDED_BYTES) -> None:
         self.directory = directory
         self.on_grown: Callable[[str], None] = lambda _: None
         self.on_broken: Callable[[str], None] = lambda _: None
         self.on_noted: Callable[[str, int, int], None] = lambda *_: None
         self._clock = clock
+        self._shelf = Shelf(ended_bytes)
         self._streams: dict[str, Stream] = {}
         self._names: dict[str, set[str]] = {}
         self._behind: dict[str, None] = {}
@@ -97,6 +99,7 @@ class Spool:
 
         ``fresh`` says that the copier was not started yet.
         """
+        self._shelf.take(pane)
         old = self._streams.get(pane)
         if old is not None:
             old.look()
@@ -171,12 +174,32 @@ class Spool:
             waiting.discard(grown)
 
     def finish(self, pane: str) -> None:
-        """Say that a pane has ended: its stream has no more to come."""
+        """Say that a pane has ended: its stream has no more to come.
+
+        The output of the panes that ended first goes when all of it is too much.
+        """
         stream = self._streams.get(pane)
-        if stream is not None:
-            stream.finished = True
-            self._tell_followers(pane)
-            self._turn(stream)
+        if stream is None:
+            return
+        stream.finished = True
+        self._tell_followers(pane)
+        self._turn(stream)
+        for old in self._shelf.put(pane, stream.on_disk()):
+            self._drop(old)
+
+    def _drop(self, pane: str) -> None:
+        """Delete an ended pane's output; whoever reads it is told of the gap."""
+        stream = self._streams[pane]
+        while stream.pump():
+            pass
+        stream.release()
+        stream.times_file.unlink(missing_ok=True)  # just made, and not heard of yet
+        stream.start = stream.end
+        self._unlink(pane)
+
+    def _unlink(self, pane: str) -> None:
+        for name in self._names.pop(pane, ()):
+            (self.directory / name).unlink(missing_ok=True)
 
     def _tell_followers(self, pane: str) -> None:
         for grown in self._followers.get(pane, ()):
@@ -243,8 +266,8 @@ class Spool:
             stream.times_file.unlink(missing_ok=True)  # just made, and not heard of yet
         self._tell_followers(pane)
         self._followers.pop(pane, None)
-        for name in self._names.pop(pane, ()):
-            (self.directory / name).unlink(missing_ok=True)
+        self._shelf.take(pane)
+        self._unlink(pane)
 
     def clear_strangers(self, known: set[str]) -> None:
         """Delete files of panes that nobody knows."""

@@ -205,6 +205,26 @@ async def test_reads_of_an_ended_pane_go_on_as_long_as_it_is_remembered(daemon: 
     assert (await daemon.call("pane.has_pattern", pane=made["id"], pattern="^out$"))["matched"]
 
 
+async def test_output_of_the_panes_that_ended_first_goes_when_all_of_it_is_too_much(
+    place: Place,
+) -> None:
+    place.file.write_text(f"ended_output_bytes = {4 << 20}\n")
+    daemon = await place.start()
+    await session(daemon)
+    for _ in range(3):
+        made = await shell(daemon, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end")
+        await end_of(daemon, made["id"])
+    first, second, third = (f"p{n}" for n in range(2, 5))
+    got = await daemon.call("pane.read", pane=first, since="1.0")
+    assert (got["text"], got["gap"], got["more"]) == ("", True, False)
+    assert (await daemon.call("pane.read", pane=second, since="1.0"))["gap"] is True
+    kept = await daemon.call("pane.read", pane=third, since="1.3000000")
+    assert (kept["text"], kept["gap"]) == ("\nend\n", False)
+    told = await daemon.call("pane.certificate", pane=first)
+    assert (told["exit"]["status"], told["exit"]["last_lines"][-1]) == (0, "end")
+    assert not list((place.state / "spool").glob(f"{first}.*"))
+
+
 async def test_a_search_finds_lines_with_their_numbers(daemon: Daemon) -> None:
     await session(daemon)
     made = await shell(

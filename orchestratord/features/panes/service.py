@@ -92,7 +92,8 @@ class Panes:
         self.spool.on_broken = self.following.pipe_broken
         self.spool.start()
         self.spool.clear_strangers({*self.registry.panes, *intents})
-        for pane in [*self.registry.panes.values(), *(i.pane for i in intents.values())]:
+        known = sorted(self.registry.panes.values(), key=lambda p: p.exit.at if p.exit else "")
+        for pane in [*known, *(i.pane for i in intents.values())]:
             stream = self.spool.expect(pane.id, pane.epoch)
             if pane.exit is not None:
                 self.spool.finish(pane.id)
