@@ -130,6 +130,26 @@ async def _stamps(place: Place) -> list[str]:
     return stamped(place)
 
 
+async def test_while_tmux_does_not_answer_only_what_the_kernel_shows_is_known(
+    daemon: Daemon,
+) -> None:
+    await daemon.call("session.create", name="dev", shell="bash")
+    program = await pane(daemon)
+    await becomes(lambda: daemon.call("pane.get", pane="p1"), lambda p: p["state"] == "idle")
+    server = (await daemon.call("daemon.status"))["tmux"]["pid"]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        asked = asyncio.ensure_future(settled([daemon.call("pane.capture", pane="p1")]))
+        await becomes(lambda: daemon.call("pane.get", pane="p1"), lambda p: p["state"] == "unknown")
+        assert (await daemon.call("pane.get", pane=program["id"]))["state"] == "running"
+        listed = await daemon.call("pane.list", state="unknown")
+        assert [p["id"] for p in listed] == ["p1"]
+        await asked
+    finally:
+        os.kill(server, signal.SIGCONT)
+    await becomes(lambda: daemon.call("pane.get", pane="p1"), lambda p: p["state"] == "idle")
+
+
 async def test_a_stopped_daemon_misses_no_end(daemon: Daemon, tmp_path: Path) -> None:
     await session(daemon)
     wait = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done"

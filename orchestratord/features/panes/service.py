@@ -74,6 +74,7 @@ class Panes:
         self.arrangement = Arrangement(self.registry, link, mirror, store, clock)
         self.keyboard = Keyboard(link)
         self.output = Output(link, spool, clock)
+        self.view.connected = lambda: link.state is State.CONNECTED
         self.creation.on_born = self.endings.watch
         self.creation.undo = self._undo
         self.following = Following(

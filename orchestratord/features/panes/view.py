@@ -61,6 +61,7 @@ class View:
         self._spool = spool
         self._clock = clock
         self.shell_of: Callable[[PaneRecord], ShellLook | None] = lambda _: None
+        self.connected: Callable[[], bool] = lambda: True
         self._looks: dict[str, Look] = {}
         self._prompted: set[str] = set()
         self._refreshing = False
@@ -122,9 +123,16 @@ class View:
         )  # fmt: skip
 
     def state(self, pane: PaneRecord, shell: ShellLook | None) -> PaneState:
-        """Say what a pane is doing: from its record, its shell's marks or /proc, never tmux."""
+        """Say what a pane is doing: from its record, its shell's marks or /proc, never tmux.
+
+        While tmux is not connected, ``unknown`` of a pane whose process is gone without
+        anybody having seen how, and of a shell, whose output no longer comes; a program
+        that /proc shows is ``running`` whatever tmux does.
+        """
         if pane.exit is not None:
             return "lost" if pane.lost else "exited"
+        if not self.connected() and (pane.is_shell or not pane.place.process.alive()):
+            return "unknown"
         if not pane.is_shell:
             return "running"
         if shell is not None and shell.integration == "active":
