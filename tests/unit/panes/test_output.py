@@ -24,9 +24,9 @@ LINES = some.lists(
 
 def _output(directory: Path, data: bytes) -> Output:
     """Return an output whose first pane wrote that and has ended."""
-    spool = Spool(directory, ManualClock())
     directory.mkdir(exist_ok=True)
     (directory / "p1.1.999999").write_bytes(data)
+    spool = Spool(directory, ManualClock())
     spool.expect("p1", 1)
     spool.finish("p1")
     return Output(Link("tmux", directory / "t.sock", {}), spool, ManualClock())
