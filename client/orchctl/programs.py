@@ -116,7 +116,9 @@ PROGRAMS: "dict[str, Entry]" = {
         "tools:tools", "Print the methods as tool definitions for a language model.",
         "", ((),),
         (("format", "string", False,
-          '{"enum":["anthropic","openai","mcp"],"default":"anthropic"}'),),
+          '{"enum":["anthropic","openai","mcp"],"default":"anthropic"}'),
+         ("methods", "array:string", False,
+          '{"description":"Only these methods, such as pane.exec; all if absent."}')),
         (), "", None),
     "mcp": (
         "mcp.program:main", "Serve agents by the Model Context Protocol, on standard input.",
