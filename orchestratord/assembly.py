@@ -15,6 +15,7 @@ from orchestratord.catalogue import method_modules
 from orchestratord.clock import Clock
 from orchestratord.config import Configuration, Settings
 from orchestratord.events import Bus
+from orchestratord.features.agents.service import Agents
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
@@ -56,6 +57,7 @@ class Parts:
     link: Link
     system: System
     panes: Panes
+    agents: Agents
     features: tuple[Feature, ...]
 
 
@@ -73,20 +75,22 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     spool = Spool(settings.state_dir / "spool", clock, settings.ended_output_bytes)
     system = System(configuration, store, link, clock)
     panes = Panes(store, link, mirror, spool, clock, environment)
+    agents = Agents(panes, store, clock, settings.tmux_socket)
     decisions = Decisions(store, panes.registry, clock)
     feeds, quota = Feeds(spool), Quota()
     waits = Waits(panes, feeds, quota, store, bus, clock)
     watches = Watches(panes, feeds, quota, store, bus, clock)
     shells = Shells(panes, store, bus, clock, settings.tmux_socket.parent / "shell", environment)
     system.reconcile = panes.reconcile
-    system.counts = lambda: panes.counts() | decisions.counts() | watches.counts()
+    system.counts = lambda: panes.counts() | agents.counts() | decisions.counts() | watches.counts()
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
     waits.prompts = shells.at_prompt
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask
-    return Parts(link, system, panes, (system, panes, decisions, shells, waits, watches))
+    features = (system, panes, agents, decisions, shells, waits, watches)
+    return Parts(link, system, panes, agents, features)
 
 
 def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
@@ -99,6 +103,7 @@ def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
         limits=_limits(settings),
         receipts=parts.system.receipts,
         clock=clock,
+        identities=parts.agents.identity,
         version=__version__,
     )
     parts.system.rpc = lambda: server.statistics

@@ -11,12 +11,13 @@ Standard library only. Starts no daemon; ``orchctl up`` does.
 import asyncio
 import contextlib
 import json
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from orchctl.wire import PATIENCE, Lost, RpcError, socket_path, unavailable
+from orchctl.wire import PATIENCE, TOKEN, Lost, RpcError, socket_path, unavailable
 
 __all__ = ["Client", "Lost", "RpcError", "connect"]
 
@@ -26,9 +27,11 @@ LONGEST_LINE = 64 << 20
 _END: Any = object()
 
 
-async def connect(path: str | None = None, patience: float = PATIENCE) -> "Client":
+async def connect(
+    path: str | None = None, patience: float = PATIENCE, token: str | None = None
+) -> "Client":
     """Connect to the daemon, trying for ``patience`` seconds. Raises ``RpcError``."""
-    client = Client(path or socket_path())
+    client = Client(path or socket_path(), token=token)
     await client.open(patience)
     return client
 
@@ -36,15 +39,20 @@ async def connect(path: str | None = None, patience: float = PATIENCE) -> "Clien
 class Client:
     """One connection to a daemon, at ``path`` or as ``dial`` makes it.
 
+    ``token`` says as which agent to call; default: ``ORCHESTRATORD_TOKEN``.
     Holds the calls in flight and the streams; its reader task alone completes
     them. A lost connection fails the calls with ``Lost`` (whether they took
     effect is not known) and the next call makes another connection.
     """
 
     def __init__(
-        self, path: str, dial: Callable[[], Awaitable[socket.socket]] | None = None
+        self,
+        path: str,
+        dial: Callable[[], Awaitable[socket.socket]] | None = None,
+        token: str | None = None,
     ) -> None:
         self.path = path
+        self.token = token or os.environ.get(TOKEN)
         self._dial = dial
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._streams: dict[str, asyncio.Queue[Any]] = {}
@@ -164,6 +172,8 @@ class Client:
             future.set_exception(Lost())
             return self._number, future
         self._calls[self._number] = future
+        if self.token is not None:
+            params = {"token": self.token} | params
         self._write({"jsonrpc": "2.0", "id": self._number, "method": method, "params": params})
         return self._number, future
 

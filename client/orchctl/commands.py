@@ -25,6 +25,137 @@ error's code to the status that a command exits with.
 # ruff: noqa: E501
 
 COMMANDS: dict[str, tuple[object, ...]] = {
+    "agent-get": (
+        "agent.get",
+        "Show an agent, also one that has ended.",
+        "",
+        (("agent",),),
+        (
+            (
+                "agent",
+                "string",
+                True,
+                '{"description":"An agent\'s name.","type":"string","maxLength":80}',
+            ),
+        ),
+        (),
+        "",
+        30.0,
+    ),
+    "agent-heartbeat": (
+        "agent.heartbeat",
+        "Say that an agent lives; its ttl begins anew.",
+        "",
+        ((), ("agent",)),
+        (
+            (
+                "agent",
+                "string",
+                False,
+                '{"description":"Default: the agent that calls.","type":"string","maxLength":80}',
+            ),
+        ),
+        (),
+        "mutates",
+        30.0,
+    ),
+    "agent-list": (
+        "agent.list",
+        "List agents, also those that have ended lately.",
+        "",
+        ((),),
+        (
+            (
+                "state",
+                "string",
+                False,
+                '{"description":"Only agents in this state.","enum":["active","expired","retired"]}',
+            ),
+        ),
+        ("agent", "state", "by", "scopes", "pane", "panes", "expires_in", "created_at"),
+        "",
+        30.0,
+    ),
+    "agent-register": (
+        "agent.register",
+        "Register an agent; the answer has its token, which nobody can ask for again.",
+        "A caller gives no more than it has. An agent that registers again under the name of\none that has ended has that one's panes and messages.",
+        (("name",), ("name", "scopes...")),
+        (
+            (
+                "name",
+                "string",
+                True,
+                '{"description":"A letter, then at most 63 letters, digits, _ or -; never like p1, w1, s1.","examples":["build","dev-2"],"type":"string","pattern":"^(?![pws][0-9]+$)[A-Za-z][A-Za-z0-9_-]{0,63}$(?!\\\\n)"}',
+            ),
+            (
+                "scopes",
+                "array:string",
+                False,
+                '{"description":"Scopes and bundles that the caller has; operate.","type":"array","items":{"description":"A scope, or a bundle: observe sees everything, operate also works with its own panes, admin is everything","type":"string","pattern":"^(observe|operate|admin|admin|create|input[.]secret|input:any|input:own|kill:any|kill:own|raw|read:all|read:own)$"},"maxItems":20}',
+            ),
+            (
+                "ttl",
+                "number",
+                False,
+                '{"description":"Seconds in which it must send a heartbeat.","type":"number","exclusiveMinimum":0,"maximum":2592000}',
+            ),
+            (
+                "on_death",
+                "string",
+                False,
+                '{"description":"What becomes of its panes: kept, killed, or its registrar\'s.","enum":["hand_over","keep","kill"],"default":"keep"}',
+            ),
+            (
+                "pane",
+                "string",
+                False,
+                '{"description":"The pane that it runs in: processes there are it, without a token.","examples":["p17","%5","build","dev/build"],"type":"string","maxLength":200,"minLength":1}',
+            ),
+            (
+                "labels",
+                "map",
+                False,
+                '{"description":"Free key-value pairs to select by.","type":"object","propertyNames":{"pattern":"^[A-Za-z0-9][A-Za-z0-9_./-]{0,62}$(?!\\\\n)"},"additionalProperties":{"type":"string","maxLength":256},"maxProperties":64,"default":{}}',
+            ),
+        ),
+        (),
+        "mutates",
+        30.0,
+    ),
+    "agent-retire": (
+        "agent.retire",
+        "End an agent: its token and its leases are worth nothing from now on.",
+        "An agent may retire itself, and those that it registered.",
+        (("agent",),),
+        (
+            (
+                "agent",
+                "string",
+                True,
+                '{"description":"An agent\'s name.","type":"string","maxLength":80}',
+            ),
+            (
+                "panes",
+                "string",
+                False,
+                '{"description":"What becomes of its panes; default: as it was registered.","enum":["hand_over","keep","kill"]}',
+            ),
+        ),
+        (),
+        "mutates",
+        90,
+    ),
+    "agent-whoami": (
+        "agent.whoami",
+        "Tell who the caller is, what it may do, and how that was recognised.",
+        "",
+        ((),),
+        (),
+        (),
+        "",
+        30.0,
+    ),
     "daemon-backup": (
         "daemon.backup",
         "Copy the store, as of now, to a file; callers are served meanwhile.",
@@ -836,6 +967,35 @@ COMMANDS: dict[str, tuple[object, ...]] = {
         ),
         (),
         "",
+        30.0,
+    ),
+    "pane-give": (
+        "pane.give",
+        "Let a pane belong to somebody else; what runs in it has that one's rights.",
+        "",
+        (("pane", "to"), ("session", "pane", "to")),
+        (
+            (
+                "pane",
+                "string",
+                True,
+                '{"description":"A pane: our id (p17), tmux\'s (%5), a name, or session/name. Never an index.","examples":["p17","%5","build","dev/build"],"type":"string","maxLength":200,"minLength":1}',
+            ),
+            (
+                "session",
+                "string",
+                False,
+                '{"description":"A session: our id (s2) or its exact name.","type":"string","maxLength":100,"minLength":1}',
+            ),
+            (
+                "to",
+                "string",
+                True,
+                '{"description":"An agent\'s name, or uid:NUMBER.","type":"string","pattern":"^((agent:)?[A-Za-z][A-Za-z0-9_-]{0,63}|uid:[0-9]{1,10})$(?!\\\\n)"}',
+            ),
+        ),
+        (),
+        "mutates",
         30.0,
     ),
     "pane-has-pattern": (

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds to go on trying where a daemon is expected: its restart takes less than one."""
 
+TOKEN = "ORCHESTRATORD_TOKEN"
+"""The variable that says as which agent to call."""
+
 _ESCAPES = {34: '\\"', 92: "\\\\", **{code: f"\\u{code:04x}" for code in range(32)}}
 _NOBODY = (2, 22, 61, 111)
 """ENOENT, EINVAL (a listening socket being shut down), ECONNREFUSED of macOS and of Linux."""
@@ -167,7 +170,13 @@ class Link:
         self._sock.close()
 
     def send(self, method: str, params: str) -> int:
-        """Send a request, its parameters already JSON, and return its id."""
+        """Send a request, its parameters already JSON, and return its id.
+
+        An agent's token in the environment goes along, unless the parameters name one.
+        """
+        if (token := os.environ.get(TOKEN)) and '"token":' not in params:
+            rest = params[1:] if params == "{}" else "," + params[1:]
+            params = '{"token":' + encode(token) + rest
         self._calls += 1
         self.send_line(
             f'{{"jsonrpc":"2.0","id":{self._calls},"method":{encode(method)},"params":{params}}}'

@@ -24,7 +24,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from orchestratord.errors import Fault
-from orchestratord.rpc.principal import Need, Peer, Principal, Scope
+from orchestratord.rpc.principal import (
+    Need,
+    NotOwner,
+    Peer,
+    Principal,
+    Scope,
+    ScopeMissing,
+    WouldEndCaller,
+)
 from orchestratord.rpc.receipts import Ids, Ticket
 
 __all__ = ["Call", "Cli", "Method", "Peer", "Table", "method"]
@@ -142,6 +150,7 @@ def method(
         if streams:
             (result,) = typing.get_args(result)
         text = inspect.getdoc(handler) or ""
+        need = needs or _need_of(name, mutates)
         summary, _, description = text.partition("\n")
         entry = Method(
             name=name,
@@ -152,9 +161,9 @@ def method(
             result=result,
             streams=streams,
             mutates=mutates,
-            needs=needs or _need_of(name, mutates),
+            needs=need,
             conditions=_conditions(name, hints[parameters[1]], also),
-            errors=errors,
+            errors=(*errors, *(e for e in _refusals(need) if e not in errors)),
             cli=cli or Cli(),
             deadline=None if streams else deadline,
             handler=handler,
@@ -176,6 +185,19 @@ def _need_of(name: str, mutates: bool) -> Need:
             return "kill"
         case _:
             return "input" if mutates else "read"
+
+
+def _refusals(need: Need) -> tuple[type[Fault], ...]:
+    """Return the errors of a caller that may not do what it needs."""
+    match need:
+        case "nothing":
+            return ()
+        case "admin":
+            return (ScopeMissing,)
+        case "kill":
+            return ScopeMissing, NotOwner, WouldEndCaller
+        case _:
+            return ScopeMissing, NotOwner
 
 
 def _conditions(

@@ -31,7 +31,8 @@ def shows_status(pid: int) -> bool:
 class Stat:
     """What one look at a process says (proc(5)). ``started`` is in ticks since boot.
 
-    ``status`` is a wait status, meaningful of a zombie only.
+    ``terminal`` is the device number of its controlling terminal, 0 if it has none,
+    ``status`` a wait status, meaningful of a zombie only.
     """
 
     pid: int
@@ -39,6 +40,7 @@ class Stat:
     parent: int
     group: int
     session: int
+    terminal: int
     foreground: int
     started: int
     status: int
@@ -57,6 +59,7 @@ def read_stat(pid: int) -> Stat | None:
         parent=int(fields[1]),
         group=int(fields[2]),
         session=int(fields[3]),
+        terminal=int(fields[4]),
         foreground=int(fields[5]),
         started=int(fields[19]),
         status=int(fields[49]),

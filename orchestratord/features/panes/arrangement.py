@@ -13,6 +13,7 @@ from orchestratord.clock import Clock
 from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.events import Fact
 from orchestratord.features.panes.fact import (
+    PaneGiven,
     PaneLabeled,
     PaneMoved,
     PaneRenamed,
@@ -117,6 +118,28 @@ class Arrangement:
             except Fault:
                 pane.labels = before
                 raise
+
+    async def give(
+        self, panes: Iterable[PaneRecord], sessions: Iterable[SessionRecord], owner: str, by: str
+    ) -> None:
+        """Let panes and sessions belong to another owner; both are so when it is on disk."""
+        records: list[PaneRecord | SessionRecord] = [*panes, *sessions]
+        facts = [
+            PaneGiven(session=p.session, pane=p.id, owner=owner, by=by)
+            for p in records
+            if isinstance(p, PaneRecord)
+        ]
+        before = {record.id: record.owner for record in records}
+        for record in records:
+            record.owner = owner
+        try:
+            await self._store.commit(list(map(save, records)), facts)
+        except Fault:
+            for record in records:
+                record.owner = before[record.id]
+            raise
+        finally:
+            self._registry.on_given()
 
     async def resize(self, pane: PaneRecord, width: int | None, height: int | None) -> None:
         """Resize a pane; the only pane of a window takes the window with it."""

@@ -80,6 +80,7 @@ class Endings:
 
     def watch(self, pane: PaneRecord) -> None:
         """Notice the end of a pane from now on; the end of what ran there before is no news."""
+        self._registry.lives(pane)
         self._unwatch(pane.id)
         if (ending := self._ending.pop(pane.id, None)) is not None:
             ending.cancel()

@@ -130,6 +130,13 @@ class PaneLabeled(Fact, frozen=True, kw_only=True):
     labels: dict[str, str]
 
 
+class PaneGiven(Fact, frozen=True, kw_only=True):
+    """A pane belongs to another owner."""
+
+    owner: str
+    by: str
+
+
 class OutputGap(Fact, frozen=True, kw_only=True):
     """Output of a pane was lost between two epochs; how much is not known."""
 

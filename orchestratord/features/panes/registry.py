@@ -55,13 +55,18 @@ def forget(record: Record) -> Statement:
 
 
 class Registry:
-    """The records by id. Ended panes are among them until they are forgotten."""
+    """The records by id. Ended panes are among them until they are forgotten.
+
+    ``on_given`` is told when something has another owner.
+    """
 
     def __init__(self) -> None:
         self.panes: dict[str, PaneRecord] = {}
         self.windows: dict[str, WindowRecord] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self.sizes_stale = False
+        self.on_given: Callable[[], None] = lambda: None
+        self._holders: dict[int, PaneRecord] = {}
         self._reserved: dict[tuple[str | None, str], str] = {}
 
     def load(self, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -81,9 +86,22 @@ class Registry:
         """Know a pane."""
         self.panes[pane.id] = pane
 
+    def lives(self, pane: PaneRecord) -> None:
+        """Note that a pane's process lives; it leads the session of all that run there."""
+        self._holders[pane.place.process.pid] = pane
+
+    def in_process_session(self, leader: int) -> PaneRecord | None:
+        """Return the living pane whose process session that pid leads."""
+        pane = self._holders.get(leader)
+        if pane is None or pane.exit is not None or pane.place.process.pid != leader:
+            return None
+        return pane
+
     def gone(self, pane: PaneRecord) -> None:
         """Note that a pane is in tmux no longer."""
         pane.gone = True
+        if self._holders.get(pane.place.process.pid) is pane:
+            del self._holders[pane.place.process.pid]
         self.sizes_stale = True  # its neighbours have grown
 
     def forgettable(self) -> list[PaneRecord]:

@@ -199,8 +199,19 @@ def test_the_document_has_what_openrpc_asks_for() -> None:
             "code": 412,
             "message": "The test asked for it.",
             "data": {"kind": "Nope", "family": "FailedPrecondition", "retryable": False, "exit": 5},
-        }
+        },
+        {
+            "code": 403,
+            "message": "The caller's scopes do not allow this; ``needs`` names one that would.",
+            "data": {
+                "kind": "ScopeMissing",
+                "family": "PermissionDenied",
+                "retryable": False,
+                "exit": 77,
+            },
+        },
     ]
+    assert do_it["x-needs"] == "admin"
     assert found["thing.tail"]["x-stream"] is True
     assert found["thing.tail"]["x-item"] == {"$ref": "#/components/schemas/Thing"}
     assert document["components"]["errors"]["NotFound"]["code"] == 404

@@ -1,0 +1,1 @@
+"""The methods about agents, leases, messages and the audit."""

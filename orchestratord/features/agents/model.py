@@ -1,0 +1,70 @@
+"""What agents look like on the wire."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from orchestratord.model import Result
+from orchestratord.rpc.principal import Evidence, Scope
+
+AgentState = Literal["active", "retired", "expired"]
+OnDeath = Literal["keep", "kill", "hand_over"]
+
+
+class Agent(Result, frozen=True, kw_only=True):
+    """An agent. ``by`` registered it; ``panes`` are those that it owns and that live.
+
+    ``expires_in`` are the seconds in which it must send a heartbeat.
+    """
+
+    agent: str
+    state: AgentState
+    by: str
+    uid: int
+    scopes: list[Scope]
+    labels: dict[str, str]
+    pane: str | None
+    panes: list[str]
+    on_death: OnDeath
+    ttl: float | None
+    expires_in: float | None
+    created_at: str
+    ended_at: str | None
+
+
+class NewAgent(Agent, frozen=True, kw_only=True):
+    """An agent with its token, which is shown this once."""
+
+    token: str
+
+
+class WhoAmI(Result, frozen=True, kw_only=True):
+    """Who calls, as the daemon sees it.
+
+    ``owner`` is whose the panes are that the caller makes. ``how``: by its user alone
+    (uid), a token, the terminal it runs in, an ancestor there, or its environment (hint).
+    """
+
+    uid: int
+    pid: int
+    pane: str | None
+    agent: str | None
+    owner: str
+    scopes: list[Scope]
+    how: Evidence
+    state: AgentState | None
+
+
+class RetiredAgent(Result, frozen=True, kw_only=True):
+    """An agent that was retired, and what became of its panes."""
+
+    agent: str
+    panes: list[str]
+    did: OnDeath
+
+
+class Heartbeat(Result, frozen=True, kw_only=True):
+    """When the next heartbeat is due."""
+
+    agent: str
+    expires_in: float | None
