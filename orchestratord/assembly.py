@@ -86,6 +86,7 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
+    system.sees = panes.registry.sees
     waits.prompts = shells.at_prompt
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask

@@ -259,7 +259,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "decision-answer": (
         "decision.answer",
         "Choose one of a decision's options; of several answers at once exactly one is taken.",
-        "",
+        "An agent cannot answer what it has asked itself.",
         (("decision", "choice"), ("decision", "choice", "reason")),
         (
             (
@@ -450,7 +450,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "event-list": (
         "event.list",
         "List events, in the order of their numbers.",
-        "``next`` is the ``since`` that goes on from here; the answer has fewer than\n``limit`` events if more would not fit into one line.",
+        "``next`` is the ``since`` that goes on from here; the answer has fewer than\n``limit`` events if more would not fit into one line, or may not be seen.",
         ((),),
         (
             (

@@ -176,7 +176,7 @@ class Calls:
         self._number += 1
         name = f"{self._peer.connection}.{self._number}"
         principal = entrance.principal
-        ticket = self._policy.ticket(bound.entry, given.params, self._peer, given.key)
+        ticket = self._policy.ticket(bound.entry, given.params, principal, given.key)
         call = Call(peer=self._peer, principal=principal, request=name, ticket=ticket)
         token = log.request_id.set(name)
         entered = acting.set(entrance.acting) if entrance.acting is not None else None

@@ -15,9 +15,9 @@ import msgspec
 from orchestratord.clock import Clock
 from orchestratord.errors import Fault, PermissionDenied, ResourceExhausted, Unavailable
 from orchestratord.rpc.audit import Account, Auditor, NoAudit
-from orchestratord.rpc.method import Call, Method, Peer, Table
+from orchestratord.rpc.method import Call, Method, Table
 from orchestratord.rpc.params import Given, Reader, params_hash
-from orchestratord.rpc.principal import EVERYTHING, Acting, ByUid, Identities
+from orchestratord.rpc.principal import EVERYTHING, Acting, ByUid, Identities, Principal
 from orchestratord.rpc.receipts import Once, Receipts, Ticket
 from orchestratord.rpc.wire import MAX_FRAME
 
@@ -173,14 +173,14 @@ class Policy:
             self.auditor.note(account, fault)
 
     def ticket(
-        self, entry: Method, params: msgspec.Struct, peer: Peer, key: str | None
+        self, entry: Method, params: msgspec.Struct, principal: Principal, key: str | None
     ) -> Ticket | None:
-        """Return what a call with an idempotency key is known by."""
+        """Return what a call with an idempotency key is known by; agents' keys never meet."""
         if key is None:
             return None
         return Ticket(
-            uid=peer.uid,
-            key=key,
+            uid=principal.uid,
+            key=key if principal.agent is None else f"{principal.agent}/{key}",
             method=entry.name,
             params_hash=params_hash(params),
         )

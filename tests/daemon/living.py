@@ -39,6 +39,7 @@ class Place:
         self.file = self.directory / "config.toml"
         self.processes: list[asyncio.subprocess.Process] = []
         self.logs: dict[int, Path] = {}
+        self.clients: list[Client] = []
         self._number = itertools.count()
 
     @property
@@ -115,6 +116,8 @@ class Place:
 
     async def clean_up(self) -> None:
         """End what was started here, daemon and tmux server, by pid; remove every file."""
+        for client in self.clients:
+            await client.close()
         for process in self.processes:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):

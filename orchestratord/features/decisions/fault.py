@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from orchestratord.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from orchestratord.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
 
 
 class DecisionNotFound(NotFound):
@@ -35,3 +41,9 @@ class TooManyDecisions(ResourceExhausted):
 
     template = "{limit} decisions are open, the most that may be"
     hint = "answer or cancel some"
+
+
+class OwnDecision(PermissionDenied):
+    """An agent, which is no admin, would answer what it has asked itself."""
+
+    template = "decision {decision} was asked by {who}, who cannot answer it too"

@@ -11,6 +11,7 @@ from orchestratord.features.decisions.fault import (
     DecisionEnded,
     DecisionNotFound,
     NoSuchOption,
+    OwnDecision,
     TooManyDecisions,
 )
 from orchestratord.features.decisions.model import Decision, Listed, State, Waited
@@ -152,11 +153,18 @@ class AnswerDecision(OneDecision, frozen=True, kw_only=True):
 @method(
     "decision.answer",
     mutates=True,
-    errors=(DecisionNotFound, DecisionEnded, NoSuchOption),
+    errors=(DecisionNotFound, DecisionEnded, NoSuchOption, OwnDecision),
     cli=Cli(forms=(("decision", "choice"), ("decision", "choice", "reason"))),
 )
 async def answer(decisions: Decisions, params: AnswerDecision, call: Call) -> Decision:
-    """Choose one of a decision's options; of several answers at once exactly one is taken."""
+    """Choose one of a decision's options; of several answers at once exactly one is taken.
+
+    An agent cannot answer what it has asked itself.
+    """
+    who = call.principal
+    asked = decisions.register.get(params.decision)
+    if who.agent is not None and who.owner == asked.asked_by and not who.has("admin"):
+        raise OwnDecision(decision=params.decision, who=who.owner)
     return await decisions.answer(params.decision, params.choice, params.reason, owner_of(call))
 
 

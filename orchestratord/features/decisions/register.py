@@ -14,6 +14,7 @@ import msgspec
 
 from orchestratord.features.decisions.fault import DecisionNotFound
 from orchestratord.features.decisions.model import Decision, Listed, State
+from orchestratord.rpc.principal import allow, visible
 from orchestratord.store.db import Statement
 
 MOST_OPEN = 1000
@@ -72,10 +73,11 @@ class Register:
         return list(self.ended.values())[: max(0, beyond)]
 
     def get(self, decision: str) -> Decision:
-        """Return the decision with that id, open or ended."""
+        """Return the decision with that id, open or ended; raises if it may not be touched."""
         found = self.open.get(decision) or self.ended.get(decision)
         if found is None:
             raise DecisionNotFound(decision=decision)
+        allow(found.asked_by, decision)
         return found
 
     def select(
@@ -90,7 +92,8 @@ class Register:
         fitting = (
             d
             for d in [*waiting, *reversed(self.ended.values())]
-            if state in (None, d.state)
+            if visible(d.asked_by)
+            and state in (None, d.state)
             and session in (None, d.session)
             and (label is None or (key in d.labels and (not equals or d.labels[key] == value)))
         )

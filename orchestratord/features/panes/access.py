@@ -59,6 +59,7 @@ def seen(panes: list[PaneRecord]) -> list[PaneRecord]:
 
 def sees(owner: str | None, inside: Callable[[], list[PaneRecord]]) -> bool:
     """Whether whoever acts may see what holds those panes."""
-    if unlimited() or (owner is not None and visible(owner)):
+    now = acting.get()
+    if now is None or now.principal.free or now.principal.has("read:all"):
         return True
-    return any(visible(pane.owner) for pane in inside())
+    return (owner is not None and now.may(owner)) or any(now.may(p.owner) for p in inside())

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from orchestratord.features.panes.access import touch, touch_all
+from orchestratord.events import Event
+from orchestratord.features.panes.access import sees, touch, touch_all
 from orchestratord.features.panes.fault import (
     AmbiguousName,
     NameTaken,
@@ -157,6 +158,19 @@ class Registry:
             [w for w in self.windows.values() if w.id not in windows],
             [s for s in self.live_sessions() if s.id not in sessions],
         )
+
+    def sees(self, event: Event) -> bool:
+        """Whether whoever acts may see what happened: to its own things, or to nobody's.
+
+        What happened to a pane that is forgotten is seen by those who may see everything.
+        """
+        if event.pane is not None:
+            return sees(None, lambda: [p for p in (self.panes.get(event.pane or ""),) if p])
+        if event.session is not None:
+            session = self.sessions.get(event.session)
+            owner = session.owner if session is not None else None
+            return sees(owner, partial(self.in_session, event.session))
+        return True
 
     # References
 

@@ -14,11 +14,13 @@ import msgspec
 
 from orchestratord.clock import Clock, rfc3339
 from orchestratord.events import Fact
+from orchestratord.features.panes.access import unlimited
 from orchestratord.features.panes.registry import Registry
 from orchestratord.features.shell.fact import ExecFinished, ExecStarted, ExecTimedOut
 from orchestratord.features.shell.fault import ExecNotFound
 from orchestratord.features.shell.run import REMEMBERED, Live, Run, Wanted
 from orchestratord.features.shell.shell import new_nonce
+from orchestratord.rpc.principal import allow, visible
 from orchestratord.store.db import Statement, Store
 
 ANSWER_FIRST = 0.003
@@ -81,15 +83,24 @@ class Ledger:
 
         Raises:
             ExecNotFound: There is none.
+            NotOwner, ScopeMissing: Whoever acts may not do so to its pane.
         """
         found = self._lives.get(exec_id)
         if found is None:
             raise ExecNotFound(exec=exec_id)
+        allow(self._owner(found), exec_id)
         return found
 
     def lives(self) -> list[Live]:
-        """Return every run that is known, oldest first."""
-        return list(self._lives.values())
+        """Return every run that may be seen, oldest first."""
+        if unlimited():
+            return list(self._lives.values())
+        return [live for live in self._lives.values() if visible(self._owner(live))]
+
+    def _owner(self, live: Live) -> str:
+        """Say whose a run is: its pane's owner's, whoever gave it."""
+        pane = self._registry.panes.get(live.run.pane)
+        return pane.owner if pane is not None else live.run.owner
 
     async def began(self, live: Live) -> None:
         """Store that a run is about to be typed."""

@@ -18,7 +18,7 @@ from orchestratord import __version__
 from orchestratord.clock import Clock
 from orchestratord.config import Configuration, table
 from orchestratord.errors import Fault
-from orchestratord.events import FACTS
+from orchestratord.events import FACTS, Event
 from orchestratord.features.system.fault import BackupExists, NoSuchDirectory, UnknownEventKind
 from orchestratord.features.system.model import (
     BackedUp,
@@ -48,8 +48,8 @@ class System:
     """What is known of the daemon, and what can be asked of its process.
 
     ``shut_down`` and ``reload`` act on the process. ``reconcile``, ``counts``,
-    ``degraded``, ``session_id`` and ``pane_id`` ask the features above, ``rpc``
-    the server.
+    ``degraded``, ``session_id``, ``pane_id`` and ``sees`` ask the features above,
+    ``rpc`` the server.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class System:
         self.degraded: Callable[[], list[str]] = list
         self.session_id: Callable[[str], str] = str
         self.pane_id: Callable[[str], str] = str
+        self.sees: Callable[[Event], bool] = lambda _: True
         self.rpc: Callable[[], Statistics] = Statistics
         self._started = clock.monotonic()
         self._sweeper: asyncio.Task[None] | None = None

@@ -22,7 +22,7 @@ async def list_(system: System, params: ListEvents) -> ListedEvents:
     """List events, in the order of their numbers.
 
     ``next`` is the ``since`` that goes on from here; the answer has fewer than
-    ``limit`` events if more would not fit into one line.
+    ``limit`` events if more would not fit into one line, or may not be seen.
     """
     journal = system.store.journal
     selection = system.selection(params.kinds, params.session, params.pane)
@@ -32,7 +32,8 @@ async def list_(system: System, params: ListEvents) -> ListedEvents:
     kept = _fitting(found, system.configuration.settings.max_frame * 3 // 4)
     complete = len(kept) == len(found) < params.limit
     following = max(since, last) if complete else kept[-1].seq
-    return ListedEvents(events=kept, next=following, oldest=journal.oldest)
+    seen = [event for event in kept if system.sees(event)]
+    return ListedEvents(events=seen, next=following, oldest=journal.oldest)
 
 
 @method("event.subscribe", errors=ERRORS, cli=Cli(columns=COLUMNS))
@@ -49,7 +50,8 @@ async def subscribe(system: System, params: SubscribeEvents) -> AsyncIterator[Ev
     async def items() -> AsyncIterator[Event]:
         async for batch in journal.follow(since, **selection):
             for event in batch:
-                yield event
+                if system.sees(event):
+                    yield event
 
     return items()
 
