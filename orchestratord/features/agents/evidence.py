@@ -36,9 +36,10 @@ def find(
     in_session: Callable[[int], PaneRecord | None],
     by_id: Callable[[str], PaneRecord | None],
     tmux_socket: Path,
+    look: Callable[[int], Stat | None] = read_stat,
 ) -> Found | None:
     """Return the pane in which a process runs; None if it runs in none of ours."""
-    first = read_stat(pid) if pid > 0 else None
+    first = look(pid) if pid > 0 else None
     stat = first
     for _ in range(DEEPEST):
         if stat is None:
@@ -47,7 +48,7 @@ def find(
         if pane is not None and stat.started >= pane.place.process.started:
             at_terminal = stat is first and stat.terminal == device(pane.place.tty)
             return Found(pane, "terminal" if at_terminal else "ancestor")
-        stat = _parent(stat)
+        stat = _parent(stat, look)
     return _hinted(first, by_id, tmux_socket) if first is not None else None
 
 
@@ -60,10 +61,10 @@ def device(tty: str) -> int | None:
     return (minor & 0xFF) | 136 << 8 | (minor & ~0xFF) << 12
 
 
-def _parent(child: Stat) -> Stat | None:
+def _parent(child: Stat, look: Callable[[int], Stat | None]) -> Stat | None:
     if child.parent <= 1:
         return None
-    parent = read_stat(child.parent)
+    parent = look(child.parent)
     return parent if parent is not None and parent.started <= child.started else None
 
 
