@@ -29,7 +29,7 @@ class AgentClient:
 async def agent(daemon: Daemon, name: str, **params: Any) -> AgentClient:
     """Register an agent; its calls go over a connection of its own."""
     record = await daemon.call("agent.register", name=name, **params)
-    client = Client(str(daemon.place.socket), record["token"])
+    client = Client(str(daemon.place.socket), token=record["token"])
     daemon.place.clients.append(client)
     return AgentClient(client, record)
 

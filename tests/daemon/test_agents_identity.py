@@ -136,6 +136,6 @@ async def test_orchctl_calls_as_the_agent_whose_token_is_in_the_environment(
     worker = await agent(daemon, "worker")
     who = await from_outside(daemon, {"ORCHESTRATORD_TOKEN": worker.token})
     assert (who["agent"], who["how"]) == ("worker", "token")
-    client = Client(str(daemon.place.socket), worker.token)
+    client = Client(str(daemon.place.socket), token=worker.token)
     assert (await client.call("agent.whoami", token=None))["agent"] is None
     await client.close()
