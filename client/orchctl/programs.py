@@ -127,6 +127,15 @@ PROGRAMS: "dict[str, Entry]" = {
         (("shared", "boolean", False,
           '{"description":"Let one process serve all that say this: it pays from two on."}'),),
         (), "", None),
+    "claude": (
+        "claude:main", "Write the plugin for Claude Code, or remove it, and say what to do next.",
+        "hook is for the plugin: it labels the pane that Claude Code runs in with what it does.",
+        (("action",), ("action", "state")),
+        (("action", "string", True, '{"enum":["install","uninstall","hook"]}'),
+         ("state", "string", False,
+          '{"enum":["idle","working","waiting","done","failed","ended"]}'),
+         ("print", "boolean", False, '{"description":"Say what would be done, and do nothing."}')),
+        (), "", None),
     "advisor": (
         "advisor.program:main", "Have open decisions answered, by Claude or by a person here.",
         "With a key Claude is asked, through the Anthropic API: it is sent the question, the "

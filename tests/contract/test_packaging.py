@@ -17,7 +17,7 @@ def test_every_package_of_the_source_is_installed() -> None:
         for base, name in ((ROOT, "orchestratord"), (ROOT / "client", "orchctl"))
         for init in (base / name).rglob("__init__.py")
     }
-    assert found | {"orchctl.systemd"} == set(listed)
+    assert found | {"orchctl.systemd", "orchctl.claude_plugin"} == set(listed)
 
 
 def test_generated_files_are_what_the_methods_say() -> None:
