@@ -15,6 +15,7 @@ from orchestratord.catalogue import method_modules
 from orchestratord.clock import Clock
 from orchestratord.config import Configuration, Settings
 from orchestratord.events import Bus
+from orchestratord.features.agents.audit import Audit
 from orchestratord.features.agents.service import Agents
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.panes.record import PaneRecord
@@ -58,6 +59,7 @@ class Parts:
     system: System
     panes: Panes
     agents: Agents
+    audit: Audit
     features: tuple[Feature, ...]
 
 
@@ -76,6 +78,8 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system = System(configuration, store, link, clock)
     panes = Panes(store, link, mirror, spool, clock, environment)
     agents = Agents(panes, store, clock, settings.tmux_socket)
+    audit = Audit(store, clock)
+    audit.days = lambda: system.configuration.settings.retention_days
     decisions = Decisions(store, panes.registry, clock)
     feeds, quota = Feeds(spool), Quota()
     waits = Waits(panes, feeds, quota, store, bus, clock)
@@ -90,8 +94,8 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     waits.prompts = shells.at_prompt
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask
-    features = (system, panes, agents, decisions, shells, waits, watches)
-    return Parts(link, system, panes, agents, features)
+    features = (system, panes, agents, audit, decisions, shells, waits, watches)
+    return Parts(link, system, panes, agents, audit, features)
 
 
 def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
@@ -105,6 +109,7 @@ def make_server(parts: Parts, settings: Settings, clock: Clock) -> Server:
         receipts=parts.system.receipts,
         clock=clock,
         identities=parts.agents.identity,
+        auditor=parts.audit,
         version=__version__,
     )
     parts.system.rpc = lambda: server.statistics

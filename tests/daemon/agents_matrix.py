@@ -66,6 +66,8 @@ CASES: dict[str, Case] = {
     "agent.register": anything(name="taken", scopes=[]),
     "agent.retire": Case(lambda t: {"agent": t.agent}, own_or_admin=True, deadly=True),
     "agent.whoami": anything(),
+    "audit.list": anything(),
+    "audit.verify": anything(),
     "daemon.backup": anything(path="/nowhere/at/all"),
     "daemon.config": anything(),
     "daemon.doctor": anything(),

@@ -68,3 +68,40 @@ class Heartbeat(Result, frozen=True, kw_only=True):
 
     agent: str
     expires_in: float | None
+
+
+class AuditEntry(Result, frozen=True, kw_only=True):
+    """A call that changed something or was denied.
+
+    ``agent`` and ``pane``: who called, and where that runs. ``thing`` is what it touched,
+    ``result`` is ok or the kind of the error. Of the parameters only their ``size`` in
+    bytes and ``digest``, the beginning of their SHA-256. ``hash`` chains it to the one before.
+    """
+
+    seq: int
+    at: str
+    uid: int
+    pid: int
+    agent: str | None
+    pane: str | None
+    method: str
+    thing: str | None
+    result: str
+    size: int
+    digest: str
+    hash: str
+
+
+class Verified(Result, frozen=True, kw_only=True):
+    """Whether the chain of entries holds, from the last that was pruned (checkpoint) on.
+
+    ``hash`` is that of entry ``head``; noted elsewhere it shows later that nothing before
+    was changed. ``broken_at`` is the first entry that is not what it was.
+    """
+
+    ok: bool
+    checked: int
+    checkpoint: int
+    head: int
+    hash: str
+    broken_at: int | None

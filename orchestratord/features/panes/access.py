@@ -38,6 +38,12 @@ def touch_all(thing: str, owner: str | None, inside: Callable[[], list[PaneRecor
     now.touched = thing
 
 
+def made(pane: PaneRecord) -> None:
+    """Note what whoever acts has made."""
+    if (now := acting.get()) is not None:
+        now.touched = pane.id
+
+
 def maker() -> str | None:
     """Return the pane in which whoever acts runs, if it runs in one."""
     now = acting.get()

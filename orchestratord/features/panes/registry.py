@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from orchestratord.events import Event
-from orchestratord.features.panes.access import sees, touch, touch_all
+from orchestratord.features.panes.access import made, sees, touch, touch_all
 from orchestratord.features.panes.fault import (
     AmbiguousName,
     NameTaken,
@@ -85,6 +85,7 @@ class Registry:
 
     def add(self, pane: PaneRecord) -> None:
         """Know a pane."""
+        made(pane)
         self.panes[pane.id] = pane
 
     def lives(self, pane: PaneRecord) -> None:

@@ -150,7 +150,6 @@ class BeatHeart(Params, frozen=True, kw_only=True):
 @method(
     "agent.heartbeat",
     needs="nothing",
-    mutates=True,
     errors=(AgentNotFound, AgentEnded, NotOwner),
     cli=Cli(forms=((), ("agent",))),
 )
