@@ -29,29 +29,55 @@ KINDS: Mapping[str, Kind] = {
 """By the name of the program. Other shells run without integration."""
 
 TRIGGERS: Mapping[Kind, bytes] = {
-    "bash": b"\x1b[7717;1~\x1b[7717;2~",
+    "bash": b"\x1b[7717;1~",
     "zsh": b"\x1b[7717;1~",
     "fish": b"\x1b[7717;1~",
-    "sh": b'\x15 . "$__orch"\r',
+    "sh": b'\x15 \\. "$__orch"\n',
 }
 """What is typed to have ``run`` sourced. The line editors look for a draft in the same step;
 a shell without one gets a line, after what erases a draft that came in the last moment."""
 
-ECHO: Mapping[Kind, int] = {"bash": 12, "zsh": 12, "fish": 15, "sh": 12}
+ECHO: Mapping[Kind, int] = {"bash": 13, "zsh": 13, "fish": 23, "sh": 13}
 """Columns that the trigger's line takes on the screen."""
 
-_BASH_LOGIN = """[[ ! -r /etc/profile ]] || . /etc/profile
+_ENV = """if [ -n "${ORCH_ENV-}" ]; then ENV=$ORCH_ENV; export ENV; else unset ENV; fi
+unset ORCH_ENV
+"""
+
+# Posix mode is how a login shell reads our file and not its own; what it changes is undone.
+_BASH_LOGIN = (
+    """set +o posix; shopt -u inherit_errexit
+[[ ${HISTFILE-} != ~/.sh_history ]] || HISTFILE=~/.bash_history
+"""
+    + _ENV
+    + """[[ ! -r /etc/profile ]] || . /etc/profile
 for __orch_file in ~/.bash_profile ~/.bash_login ~/.profile; do
   if [[ -r $__orch_file ]]; then . "$__orch_file"; break; fi
 done
 unset __orch_file
 """
+)
 
-_SH_LOGIN = """if [ -n "${ORCH_ENV-}" ]; then ENV=$ORCH_ENV; export ENV; else unset ENV; fi
-unset ORCH_ENV
-[ ! -r /etc/profile ] || . /etc/profile
+_BASH_HOOK = """if shopt -q expand_aliases; then
+shopt -u expand_aliases; %(source)s; shopt -s expand_aliases
+else %(source)s; fi
+"""
+
+_SH_LOGIN = (
+    _ENV
+    + """[ ! -r /etc/profile ] || . /etc/profile
 [ ! -r ~/.profile ] || . ~/.profile
 [ -z "${ENV-}" ] || [ ! -r "$ENV" ] || . "$ENV"
+"""
+)
+
+# Global aliases may stand for any word, so the hook is read without aliases.
+_ZSH_HOOK = """() {
+\\builtin emulate -L zsh
+\\builtin setopt no_aliases
+\\builtin typeset -g %(names)s
+\\builtin %(source)s
+}
 """
 
 _ZSH_FILE = """if [[ -n ${ORCH_ZDOTDIR-} ]]; then ZDOTDIR=$ORCH_ZDOTDIR; else unset ZDOTDIR; fi
@@ -123,21 +149,20 @@ class Integration:
         self.disarm(pane)
         quoted = fish_quote if kind == "fish" else sh_quote
         names = {"__orch": str(place / "run"), "__orch_key": self.key(pane)}
-        hook = HOOKS / f"orch.{kind}"
-        source = f". {quoted(str(hook))}\n"
+        source = f". {quoted(str(HOOKS / f'orch.{kind}'))}"
         env = dict(environment)
         both = {**inherited, **environment}
         if kind == "fish":
             lines = "".join(f"set -g {n} {quoted(v)}\n" for n, v in names.items())
-            _write(place / "rc", f"{lines}source {quoted(str(hook))}\n")
-            return [argv[0], "-l", "-C", f"source {quoted(str(place / 'rc'))}"], env
-        lines = " ".join(f"{n}={quoted(v)}" for n, v in names.items()) + "\n"
+            _write(place / "rc", f"{lines}builtin source {source[2:]}\n")
+            return [argv[0], "-l", "-C", f"builtin source {quoted(str(place / 'rc'))}"], env
+        lines = " ".join(f"{n}={quoted(v)}" for n, v in names.items())
         if kind == "zsh":
-            _write(place / "rc", lines + source)
+            _write(place / "rc", _ZSH_HOOK % {"names": lines, "source": source})
             for name in (".zshenv", ".zprofile", ".zshrc", ".zlogin"):
                 theirs = _ZSH_FILE % {"name": name}
                 last = name == ".zlogin"
-                then = f"unset ORCH_ZDOTDIR\n. {quoted(str(place / 'rc'))}\n"
+                then = f"unset ORCH_ZDOTDIR\n\\. {quoted(str(place / 'rc'))}\n"
                 ours = _ZSH_GO_ON % {"directory": quoted(str(place))}
                 _write(place / name, theirs + (then if last else ours))
             if "ZDOTDIR" in both:
@@ -145,30 +170,38 @@ class Integration:
             env["ZDOTDIR"] = str(place)
             return [argv[0], "-l"], env
         if kind == "sh":
-            _write(place / "rc", _SH_LOGIN + lines + source)
-            if "ENV" in both:
-                env["ORCH_ENV"] = both["ENV"]
-            env["ENV"] = str(place / "rc")
-            return [argv[0], "-i"], env
-        _write(place / "rc", _BASH_LOGIN + lines + source)
-        return [argv[0], "--init-file", str(place / "rc"), "-i"], env
+            _write(place / "rc", f"{_SH_LOGIN}{lines}\n{source}\n")
+        else:
+            _write(place / "rc", f"{_BASH_LOGIN}{lines}\n" + _BASH_HOOK % {"source": source})
+        if "ENV" in both:
+            env["ORCH_ENV"] = both["ENV"]
+        env["ENV"] = str(place / "rc")
+        return [argv[0], "-i"] if kind == "sh" else [argv[0], "--posix", "-l", "-i"], env
 
-    def arm(self, pane: str, kind: Kind, nonce: str, command: str, screen: str, entry: str) -> None:
+    def arm(
+        self, pane: str, kind: Kind, nonce: str, command: str, screen: str, entry: str, width: int
+    ) -> None:
         """Write what the next trigger executes.
 
         ``screen`` is what the shell prints before it begins (see ``screen``), ``entry`` what
-        goes into its history.
+        goes into its history, ``width`` the pane's. One line, because `set -v` shows a line
+        before it is executed. The command is a list of its own, in which its status, `set -e`
+        and traps do what they do at a prompt; ours are where they do nothing.
         """
         place = self._directory / pane
-        quoted = fish_quote if kind == "fish" else sh_quote
-        source, status = ("source", "$status") if kind == "fish" else (".", "$?")
         _write(place / "do", command if command.endswith("\n") else command + "\n")
-        _write(
-            place / "run",
-            f"__orch_begin {nonce} {quoted(entry)} {quoted(screen)}\n"
-            f'{source} "$__orch_do"\n'
-            f"__orch_end {status}\n",
-        )
+        if kind == "fish":
+            run = (
+                f"__orch_begin {nonce} {fish_quote(entry)} {fish_quote(screen)};"
+                " builtin source $__orch_do; __orch_end $status\n"
+            )
+        else:
+            run = (
+                f"if __orch_begin {nonce} {sh_quote(entry)} {sh_quote(screen)} >/dev/null 2>&1;"
+                ' then \\. "$__orch_do"; else \\. "$__orch_do"; fi;'
+                f' {{ __orch_end "$?" {width}; }} >/dev/null 2>&1 && :\n'
+            )
+        _write(place / "run", run)
 
     def disarm(self, pane: str) -> None:
         """Make a trigger that comes late do nothing, and forget the command."""

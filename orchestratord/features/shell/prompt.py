@@ -1,9 +1,10 @@
 """What a shell is doing, from the marks it prints: a state machine without I/O.
 
 A mark is believed only where it can be true: a prompt (P) must carry a count that is
-higher than any before, so a mark that is printed again changes nothing; the begin and the
-end of an exec (S, E) carry a nonce that was used for nothing else. What a human types is
-known as a draft: bytes after the prompt's end (B) that nobody of us caused.
+higher than any before, and what belongs to it (C, D, M, S) the same, so a mark that is
+printed again changes nothing; the begin and the end of an exec (S, E) carry a nonce that
+was used for nothing else. What a human types is known as a draft: bytes after the prompt's
+end (B) that nobody of us caused.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _ESCAPES = re.compile(
     rb"\x1b(?:\[[ -?]*[@-~]|[]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-Za-z]|[ -/]*[0-~])"
 )
 _INVISIBLE = bytes({*range(33), 0x7F} - {0x0A})
+_CONTROLS = bytes({*range(32), 0x7F})
 
 
 class Prompted(NamedTuple):
@@ -61,13 +63,19 @@ class Ended(NamedTuple):
     begin: int
 
 
-Notice = Prompted | Ready | Drafted | Commanded | Began | Ended
+class Unmarked(NamedTuple):
+    """The shell says that its prompts will carry no marks: its start-up files forbid that."""
+
+
+Notice = Prompted | Ready | Drafted | Commanded | Began | Ended | Unmarked
 
 
 class Prompt:
     """The state of one shell.
 
     ``expecting`` is set by who types a trigger: what the line editor draws then is no draft.
+    ``continued`` says that a command was begun on lines before this one. ``disturbed`` says
+    that something was written since the prompt's end.
     """
 
     def __init__(self, key: str, kind: Kind, now: float) -> None:
@@ -76,10 +84,13 @@ class Prompt:
         self.since = now
         self.expecting = False
         self.continued = False
+        self.unmarked = False
+        self.disturbed = False
         self._marks = Marks(key)
         self._count = 0
         self._ready_at = 0.0
         self._prompting = False
+        self._typed_so_far = 0
 
     def feed(self, at: int, data: bytes, now: float, gap: bool = False) -> Iterator[Notice]:
         """Take output; yield what it says."""
@@ -91,7 +102,9 @@ class Prompt:
                 if notice is not None:
                     yield notice
             elif self.state in ("idle", "draft") and not self._prompting:
-                self._typed(part.data, now)
+                self.disturbed = True
+                if not self.expecting and self._typed(part.data, now):
+                    yield Ready()
 
     def lost(self, now: float) -> None:
         """Note that what runs now prints no marks of ours."""
@@ -103,42 +116,83 @@ class Prompt:
             if int(fields[0]) <= self._count:
                 return None
             self._count = int(fields[0])
-            self._prompting, self.expecting, self.continued = True, False, False
+            self._prompting, self.expecting, self.unmarked = True, False, False
             return Prompted(_status(fields[1]), fields[2], mark.begin)
-        if letter == "B" and (self._prompting or self.state in ("idle", "draft")):
-            self._prompting, self._ready_at = False, now
-            if self.expecting:
-                return None
-            self._enter("idle", now)
-            return Ready()
+        if letter == "E" and len(fields) == 2:
+            return Ended(fields[0], _status(fields[1]), mark.begin)
+        if letter == "N" and not fields and self._count == 0:
+            self.unmarked = True
+            return Unmarked()
+        if letter == "B" and not fields:
+            return self._prompt_end(now)
+        if not fields or fields[-1] != str(self._count):
+            return None  # of another prompt: printed again
+        return self._of_this_prompt(letter, fields, mark.end, now)
+
+    def _of_this_prompt(
+        self, letter: str, fields: tuple[str, ...], end: int, now: float
+    ) -> Notice | None:
+        if letter == "B":
+            return self._prompt_end(now)
         if letter == "D":  # what is drawn next is the draft again, so it is still expected
             self._enter("draft", now)
             return Drafted()
         if letter == "C":
             self._enter("busy", now)
             return Commanded()
-        if letter == "S" and len(fields) == 1:
+        if letter == "M":
+            self.continued = True
+            self._enter("draft", now)
+        elif letter == "S" and len(fields) == 2:
             self.expecting = False
             self._enter("busy", now)
-            return Began(fields[0], mark.end)
-        if letter == "E" and len(fields) == 2:
-            return Ended(fields[0], _status(fields[1]), mark.begin)
+            return Began(fields[0], end)
         return None
 
-    def _typed(self, data: bytes, now: float) -> None:
+    def _prompt_end(self, now: float) -> Notice | None:
+        """The prompt was drawn for the first time, or again."""
+        if self._prompting:
+            self.continued = False
+        elif self.state not in ("idle", "draft"):
+            return None
+        self._prompting, self._ready_at, self.disturbed = False, now, False
+        self._typed_so_far = 0
         if self.expecting:
-            return
+            return None
+        self._enter("idle", now)
+        return Ready()
+
+    def _typed(self, data: bytes, now: float) -> bool:
+        """Take what was written behind a prompt; return whether a draft was erased by that."""
         if self.kind in ("zsh", "fish") and now - self._ready_at < SETTLE:
-            return
-        shown = _ESCAPES.sub(b"", data).translate(None, _INVISIBLE)
-        if not shown:
-            return
-        if b"\n" in shown and self.kind in ("bash", "sh"):
-            self.continued = True
-            if self.kind == "sh":  # it has no other way to say that a command begins
-                self._enter("busy", now)
-                return
-        self._enter("draft", now)
+            return False
+        if self.kind == "sh":
+            return self._echoed(data, now)
+        if _ESCAPES.sub(b"", data).translate(None, _INVISIBLE):
+            self._enter("draft", now)
+        return False
+
+    def _echoed(self, data: bytes, now: float) -> bool:
+        """Take what the kernel echoes of a line: a character, or backspaces that erase one.
+
+        A shell without a line editor has no other way to say that a command begins, or
+        that somebody has begun to type.
+        """
+        if b"\n" in data:
+            self._enter("busy", now)
+            return False
+        shown = _ESCAPES.sub(b"", data)
+        typed = sum(byte & 0xC0 != 0x80 for byte in shown.translate(None, _CONTROLS))
+        self._typed_so_far += typed - shown.count(b"\b")
+        if shown.count(b"\t"):  # as wide as the kernel likes
+            self._typed_so_far += 1 << 16
+        if self._typed_so_far > 0 or self.continued:
+            self._enter("draft", now)
+            return False
+        self._typed_so_far = 0
+        was_draft = self.state == "draft"
+        self._enter("idle", now)
+        return was_draft
 
     def _enter(self, state: ShellState, now: float) -> None:
         if state != self.state:

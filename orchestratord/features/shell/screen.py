@@ -14,15 +14,16 @@ COLUMNS = 2000
 def entry(column: int, width: int, echo: int, command: str) -> str:
     """Return, for ``printf %b``, what shows a command behind the prompt.
 
-    ``column`` is where the prompt ended, ``echo`` how many columns the trigger took.
+    ``column`` is where the prompt ended, ``echo`` how many columns the trigger took, 0 if the
+    terminal showed nothing of it.
     """
-    up = 1 + (column + echo - 1) // max(width, 1) if echo else 1
+    up = f"\\033[{1 + (column + echo - 1) // max(width, 1)}A" if echo else ""
     lines = command.rstrip("\n").split("\n")
     shown = [_harmless(line[:COLUMNS]) for line in lines[:LINES]]
     if len(lines) > LINES:
         shown.append(f"... {len(lines) - LINES} more lines")
     text = "\\r\\n> ".join(shown)
-    return f"\\033[{up}A\\033[{column + 1}G\\033[J{text}\\r\\n"
+    return f"{up}\\033[{column + 1}G\\033[J{text}\\r\\n"
 
 
 def _harmless(line: str) -> str:

@@ -33,6 +33,7 @@ from orchestratord.features.shell.fault import (
     IntegrationLost,
     PaneBusy,
 )
+from orchestratord.features.shell.host import Seen
 from orchestratord.features.shell.integration import Integration, kind_of
 from orchestratord.features.shell.ledger import Ledger
 from orchestratord.features.shell.model import Exec, ExecResult
@@ -78,6 +79,7 @@ class Shells:
         self._shells: dict[str, Shell] = {}
         self._followed: dict[str, Shell] = {}
         self._taps: dict[str, Callable[[], None]] = {}
+        self._follow_taps: dict[str, Callable[[], None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unlisten: Callable[[], None] = lambda: None
         panes.creation.dress = self._dress
@@ -94,17 +96,15 @@ class Shells:
                 self._attach(pane)
         for live in self.ledger.unfinished():
             known = self.panes.registry.panes.get(live.run.pane)
-            if live.run.pane in self._shells:
-                continue
             if known is not None and known.exit is None and live.run.way == "typed":
-                self._follow(known, Cursor.parse(live.run.begin or "")).resume(live)
-            else:
+                self._follow(known, Cursor.parse(live.run.begin or ""), live).resume(live)
+            elif live.run.pane not in self._shells:
                 self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
 
     async def stop(self) -> None:
         """Stop following; a later daemon goes on."""
         self._unlisten()
-        for tap in self._taps.values():
+        for tap in (*self._taps.values(), *self._follow_taps.values()):
             tap()
         for live in self.ledger.unfinished():
             live.let_go()
@@ -132,7 +132,7 @@ class Shells:
         run = live.run
         live.waits_for_turn = queue
         shell = self._shells.get(pane.id)
-        problem = self._lost(pane, shell)
+        problem = self._lost(shell)
         if problem is None and shell is not None:
             shell.submit(live, queue)
             self.ledger.add(live)
@@ -141,7 +141,7 @@ class Shells:
             return live
         if not (wanted.until or wanted.idle or wanted.sentinel):
             raise IntegrationLost(pane=pane.id, reason=problem or "it runs no shell of ours")
-        await self._type(pane, shell, live)
+        await self._type(pane, live)
         return live
 
     async def result(self, live: Live, *, raw: bool, limit: int) -> ExecResult:
@@ -178,7 +178,8 @@ class Shells:
         pane = self.panes.registry.panes.get(live.run.pane)
         if number is not None and live.run.state == "running" and pane is not None:
             self.keyboard.signal(pane, number, spare_shell=number != signal.SIGINT)
-        shell = self._shells.get(live.run.pane) or self._followed.get(live.run.pane)
+        typed = live.run.way == "typed"
+        shell = (self._followed if typed else self._shells).get(live.run.pane)
         if shell is None:
             self.spawn(self.ledger.finished(self.ledger.end_without_shell(live)))
         else:
@@ -193,7 +194,7 @@ class Shells:
         if shell is None:
             return None
         prompt, current = shell.prompt, shell.current
-        lost = self._lost(pane, shell) is not None
+        lost = self._lost(shell) is not None
         age = self.clock.monotonic() - prompt.since
         return ShellLook(
             state=prompt.state, integration="lost" if lost else "active",
@@ -260,6 +261,8 @@ class Shells:
         shell = self._shells[pane.id] = Shell(self, pane, kind)
         at = Cursor(stream.epoch, max(stream.start, stream.end - TAIL))
         for live in self.ledger.unfinished(pane.id):
+            if live.run.way == "typed":
+                continue
             begun = Cursor.parse(live.run.begin or live.run.typed or "")
             at = min(at, begun) if begun is not None and begun.epoch == at.epoch else at
             shell.resume(live)
@@ -285,42 +288,53 @@ class Shells:
             shell.respawned()
 
     def _gone(self, pane_id: str, pane: PaneRecord | None) -> None:
-        shell = self._shells.pop(pane_id, None) or self._followed.pop(pane_id, None)
+        gone = [self._shells.pop(pane_id, None), self._followed.pop(pane_id, None)]
+        shells = [shell for shell in gone if shell is not None]
         stream = self.spool.get(pane_id)
-        for _ in range(LAST_TURNS if shell is not None and stream is not None else 0):
+        for _ in range(LAST_TURNS if shells else 0):
             if stream is None or not stream.pump():  # the last marks are among the last bytes
                 break
-        if (tap := self._taps.pop(pane_id, None)) is not None:
-            tap()
+        for taps in (self._taps, self._follow_taps):
+            if (tap := taps.pop(pane_id, None)) is not None:
+                tap()
         status = pane.exit.status if pane is not None and pane.exit is not None else None
-        if shell is not None:
+        for shell in shells:
             shell.over("pane_exit", status)
         self.integration.forget(pane_id)
 
-    def _lost(self, pane: PaneRecord, shell: Shell | None) -> str | None:
-        """Say why the pane's prompts are not ours to see; None if they are."""
-        if shell is None:
-            return "it runs no shell that we started"
-        if shell.coming() or shell.current is not None or shell.prompt.state in ("idle", "draft"):
+    def lost(self, shell: Seen) -> str | None:
+        """Say why a shell's prompts are not ours to see; None if they are.
+
+        Also while an exec of ours runs: it may have started the shell that waits.
+        """
+        pane, prompt = shell.pane, shell.prompt
+        if prompt.unmarked:
+            return "its start-up files keep our marks out"
+        quiet = shell.quiet_for()
+        if prompt.state in ("idle", "draft") or (shell.coming() and quiet < reading.QUIET):
             return None
         return reading.nested(
-            pane, terminal(pane.place.tty), lambda pid: self.integration.started(pane.id, pid)
+            pane,
+            terminal(pane.place.tty),
+            lambda pid: self.integration.started(pane.id, pid),
+            quiet,
         )
 
-    async def _type(self, pane: PaneRecord, shell: Shell | None, live: Live) -> None:
+    def _lost(self, shell: Shell | None) -> str | None:
+        return "it runs no shell that we started" if shell is None else self.lost(shell)
+
+    async def _type(self, pane: PaneRecord, live: Live) -> None:
         """Type a command at something that prints no marks of ours."""
-        if shell is None:
-            stream = self.spool.get(pane.id)
-            known = self._followed.get(pane.id)
-            shell = known or self._follow(pane, stream.cursor if stream else None)
-        if shell.current is not None:
-            raise PaneBusy(pane=pane.id, reason="busy", exec=shell.current.run.id)
-        run = live.run
-        run.way = "typed"
         stream = self.spool.get(pane.id)
         if stream is None:
             raise PaneExited(pane=pane.id)
         stream.look()
+        known = self._followed.get(pane.id)
+        if known is not None and known.current is not None:
+            raise PaneBusy(pane=pane.id, reason="busy", exec=known.current.run.id)
+        shell = self._follow(pane, stream.cursor, live)
+        run = live.run
+        run.way = "typed"
         seen = self.panes.view.pane(pane).foreground
         text = typed_text(run, seen.command if seen else "")
         shell.follow(live, stream.cursor)
@@ -333,11 +347,19 @@ class Shells:
             shell.cancel(live)
             raise
 
-    def _follow(self, pane: PaneRecord, at: Cursor | None) -> Shell:
-        """Follow what a pane prints that has no shell of ours, for the commands typed there."""
-        shell = self._followed[pane.id] = Shell(self, pane, "sh")
+    def _follow(self, pane: PaneRecord, at: Cursor | None, live: Live) -> Shell:
+        """Follow what a pane prints until a command that is typed there has ended."""
+        shell = self._followed[pane.id] = Shell(self, pane, kind_of(pane.argv) or "sh")
         if at is not None:
-            self._taps[pane.id] = self.spool.listen(pane.id, shell.hear, at)
+            self._follow_taps[pane.id] = self.spool.listen(pane.id, shell.hear, at)
+
+        async def until_done() -> None:
+            await live.done.wait()
+            if self._followed.get(pane.id) is shell:
+                del self._followed[pane.id]
+                self._follow_taps.pop(pane.id, lambda: None)()
+
+        self.spawn(until_done())
         return shell
 
 

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import signal
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from orchestratord.clock import Clock, rfc3339
+from orchestratord.clock import rfc3339
 from orchestratord.errors import Fault
-from orchestratord.features.panes.keyboard import Keyboard
+from orchestratord.features.panes.keyboard import terminal
 from orchestratord.features.panes.record import PaneRecord
-from orchestratord.features.shell import screen
-from orchestratord.features.shell.evidence import Evidence
-from orchestratord.features.shell.fault import PaneBusy, QueueFull
-from orchestratord.features.shell.integration import ECHO, TRIGGERS, Integration, Kind
+from orchestratord.features.shell import reading, screen
+from orchestratord.features.shell.fault import IntegrationLost, PaneBusy, QueueFull
+from orchestratord.features.shell.host import Host
+from orchestratord.features.shell.integration import ECHO, TRIGGERS, Kind
 from orchestratord.features.shell.model import EndedBy
 from orchestratord.features.shell.prompt import (
     Began,
@@ -32,10 +31,11 @@ from orchestratord.features.shell.prompt import (
     Prompt,
     Prompted,
     Ready,
+    Unmarked,
 )
 from orchestratord.features.shell.run import Live, aborted_by, is_stop, seconds_between
+from orchestratord.features.shell.vigil import Vigil
 from orchestratord.tmux.client import TmuxGone
-from orchestratord.tmux.spool import Spool
 from orchestratord.tmux.stream import Cursor, Slice
 
 PATIENCE = 5.0
@@ -44,37 +44,11 @@ PATIENCE = 5.0
 SOON = 10.0
 """Seconds that a command waits for a shell that starts, or whose last command has just ended."""
 
-ESCALATE = 2.0
-"""Seconds between the signals of an escalation."""
+AGAIN = 1.0
+"""Seconds after which a command that waits is offered again to a line editor with a draft: that
+a draft was erased shows nowhere."""
 
 MOST_QUEUED = 100
-
-_INTERRUPT = (signal.SIGINT,)
-_KILL = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-
-
-class Recorder(Protocol):
-    """Who stores what becomes of a run, and tells it."""
-
-    async def began(self, live: Live) -> None: ...
-    async def running(self, live: Live) -> None: ...
-    async def timed_out(self, live: Live, then: str) -> None: ...
-    async def finished(self, live: Live) -> None: ...
-
-
-class Host(Protocol):
-    """What a shell asks of its service."""
-
-    @property
-    def ledger(self) -> Recorder: ...
-
-    integration: Integration
-    keyboard: Keyboard
-    spool: Spool
-    clock: Clock
-
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> None: ...
-    async def column(self, pane: PaneRecord) -> tuple[int, int]: ...
 
 
 class Shell:
@@ -87,9 +61,10 @@ class Shell:
         self.current: Live | None = None
         self.queue: deque[Live] = deque()
         self._returning = False
+        self._free_since = 0.0
         self._column: asyncio.Future[tuple[int, int]] | None = None
         self.at_prompt: list[Callable[[], None]] = []
-        self.evidence: Evidence | None = None
+        self._vigil: Vigil | None = None
         self._host = host
         self.prompt = self._fresh_prompt()
 
@@ -103,8 +78,8 @@ class Shell:
         now = self._host.clock.monotonic()
         for notice in self.prompt.feed(begin, part.data, now, part.gap):
             self._take(notice, part.next.epoch)
-        if self.evidence is not None:
-            self.evidence.hear(part)
+        if self._vigil is not None:
+            self._vigil.hear(part)
 
     def respawned(self) -> None:
         """Another shell runs in the pane: what the one before had to do is over."""
@@ -145,6 +120,12 @@ class Shell:
         """Whether a prompt is about to come: the shell starts, or its command has just ended."""
         return self.current is None and (self._returning or self.prompt.state == "starting")
 
+    def quiet_for(self) -> float:
+        """Return for how many seconds it has been said neither to wait nor to run an exec."""
+        if self.current is not None:
+            return 0.0
+        return self._host.clock.monotonic() - max(self.prompt.since, self._free_since)
+
     def busy(self) -> str | None:
         """Say why a command cannot begin at once; None if it can."""
         if self.current is not None:
@@ -152,7 +133,7 @@ class Shell:
         if self.queue:
             return "queue"
         state = self.prompt.state
-        if state == "draft" and self.kind != "sh" and not self.prompt.continued:
+        if state == "draft" and self.kind != "sh":
             return None  # the line editor knows better, and says so
         return None if state == "idle" else state
 
@@ -165,6 +146,7 @@ class Shell:
     def resume(self, live: Live) -> None:
         """Take over a run of an earlier daemon."""
         if live.run.state == "queued":
+            live.waits_for_turn = True
             self.queue.append(live)
             return
         self.current = live
@@ -198,9 +180,11 @@ class Shell:
         command = run.command or ""
         try:
             intent = asyncio.ensure_future(host.ledger.began(live))
-            column, width = await (where or host.column(pane))
-            entry = screen.entry(column, width, ECHO[self.kind], command)
-            host.integration.arm(pane.id, self.kind, run.nonce, command, entry, _history(command))
+            known = where is not None and not self.prompt.disturbed
+            column, width = await (where if where and known else host.column(pane))
+            entry = screen.entry(column, width, self._echo(), command)
+            history = command.rstrip("\n")
+            host.integration.arm(pane.id, self.kind, run.nonce, command, entry, history, width)
             await intent
             if live.cancelled:
                 host.integration.disarm(pane.id)
@@ -219,7 +203,8 @@ class Shell:
                 self._began(live, Cursor(epoch, notice.end))
         elif isinstance(notice, Ended):
             if live is not None and live.run.begin and notice.nonce == live.run.nonce:
-                by: EndedBy = "stopped" if is_stop(notice.status) else "exit_code"
+                stopped = is_stop(notice.status) and reading.stopped(self.pane)
+                by: EndedBy = "stopped" if stopped else "exit_code"
                 self._finish(live, by, notice.status, Cursor(epoch, notice.begin))
         elif isinstance(notice, Prompted):
             self._prompted(notice, epoch)
@@ -232,6 +217,8 @@ class Shell:
         elif isinstance(notice, Drafted):
             if live is not None and live.run.state == "starting":
                 self._refused(live, "draft")
+        elif isinstance(notice, Unmarked):
+            self._unmarked()
         elif isinstance(notice, Commanded):
             pass  # the prompt's state is all that it says
 
@@ -245,11 +232,16 @@ class Shell:
 
     def _prompted(self, notice: Prompted, epoch: int) -> None:
         live = self.current
-        if live is None or live.run.way == "typed" or live.run.nonce != notice.nonce:
+        if live is not None and live.run.way == "typed":  # it was typed at a shell below ours
+            self._finish(live, "pane_exit", notice.status, Cursor(epoch, notice.begin))
+            return
+        if live is None or live.run.nonce != notice.nonce:
             return
         if live.run.begin is None:  # its begin was in a hole
             live.run.begin = live.run.typed
-        end = Cursor(epoch, notice.begin)
+        stream = self._host.spool.get(self.pane.id)
+        drawn = reading.drawn_before(stream, epoch, notice.begin) if stream else 0
+        end = Cursor(epoch, notice.begin - drawn)
         self._finish(live, aborted_by(notice.status), notice.status, end)
 
     def _refused(self, live: Live, reason: str) -> None:
@@ -261,8 +253,27 @@ class Shell:
         if live.waits_for_turn:
             live.run.state = "queued"
             self.queue.appendleft(live)
+            if reason == "draft" and self.kind != "sh":
+                self._later(live, AGAIN, lambda: self._offer_again(live))
             return
         self._fail(live, PaneBusy(pane=self.pane.id, reason=reason))
+
+    def _offer_again(self, live: Live) -> None:
+        if (
+            self.current is None
+            and self.queue
+            and self.queue[0] is live
+            and self.prompt.state == "draft"
+        ):
+            self._begin(self.queue.popleft())
+
+    def _unmarked(self) -> None:
+        """No prompt will ever be seen: whoever waits for one is told so."""
+        waiting = list(self.queue)
+        self.queue.clear()
+        for live in waiting:
+            reason = self._host.lost(self) or ""
+            self._fail(live, IntegrationLost(pane=self.pane.id, reason=reason))
 
     def _fail(self, live: Live, problem: Exception) -> None:
         """End a run that the shell never began; whoever waits is told why."""
@@ -273,7 +284,10 @@ class Shell:
         """The prompt that was about to come has not come."""
         if live in self.queue:
             self.queue.remove(live)
-            self._refused(live, reason)
+            if (problem := self._host.lost(self)) is not None:
+                self._fail(live, IntegrationLost(pane=self.pane.id, reason=problem))
+            else:
+                self._refused(live, reason)
 
     def _silent(self, live: Live) -> None:
         if live is self.current and live.run.state == "starting":
@@ -287,7 +301,8 @@ class Shell:
             return
         if live is self.current:
             self.current = None
-            self.evidence = None
+            self._vigil = None
+            self._free_since = self._host.clock.monotonic()
             self._returning = (
                 by in ("exit_code", "stopped", "signal") and self.prompt.state == "busy"
             )
@@ -324,58 +339,13 @@ class Shell:
             live.let_go()
             self._begin(live)
 
-    # Other evidence, and time
-
     def _watch(self, live: Live) -> None:
-        """Look for what the caller takes as an end, and at the clock."""
-        run, wanted = live.run, live.run.wanted
-        if run.begin is not None and (wanted.until or wanted.idle or wanted.sentinel):
-            begin = Cursor.parse(run.begin)
-            assert begin is not None
-            self.evidence = Evidence(run, begin, self._host.clock, self._found)
-            self._host.spawn(self._idle(live, self.evidence))
-        if wanted.timeout is not None:
-            now = rfc3339(self._host.clock.now())
-            spent = seconds_between(run.started_at, now) if run.started_at else 0.0
-            self._later(live, max(0.0, wanted.timeout - spent), lambda: self._late(live))
+        """Look at what the caller takes as an end, and at the clock."""
+        self._vigil = Vigil(self._host, self.pane, live, self._found)
 
     def _found(self, by: EndedBy, status: int | None, end: Cursor) -> None:
-        live = self.current
-        if live is not None:
-            self._finish(live, by, status, end)
-
-    async def _idle(self, live: Live, evidence: Evidence) -> None:
-        while self.evidence is evidence and (left := evidence.quiet_in()) is not None:
-            if left <= 0:
-                stream = self._host.spool.get(self.pane.id)
-                if stream is not None:
-                    self._found("idle", None, stream.cursor)
-                return
-            await self._host.clock.sleep(left)
-
-    def _late(self, live: Live) -> None:
-        if live.run.ended_by is None:
-            self._host.spawn(self._time_out(live))
-
-    async def _time_out(self, live: Live) -> None:
-        then = live.run.wanted.on_timeout
-        await self._host.ledger.timed_out(live, then)
-        if then == "leave":
-            live.run.left = True
-            live.answer("timeout")
-            return
-        live.timed_out = True
-        numbers = _INTERRUPT if then == "interrupt" else _KILL
-        for number in numbers:
-            if live.run.ended_by is not None:
-                break
-            self._host.keyboard.signal(self.pane, number, spare_shell=number != signal.SIGINT)
-            try:
-                async with asyncio.timeout(ESCALATE):
-                    await live.done.wait()
-            except TimeoutError:
-                continue
-        live.answer("timeout")
+        if self.current is not None:
+            self._finish(self.current, by, status, end)
 
     def _later(self, live: Live, seconds: float, act: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -385,6 +355,13 @@ class Shell:
         host = self._host
         return Prompt(host.integration.key(self.pane.id), self.kind, host.clock.monotonic())
 
+    def _echo(self) -> int:
+        """Return how many columns the trigger takes on the screen."""
+        if self.kind == "sh":  # the kernel shows it, if it shows anything
+            mode = terminal(self.pane.place.tty)
+            return ECHO["sh"] if mode is None or mode.echo else 0
+        return ECHO[self.kind]
+
     def _who(self) -> dict[str, Any]:
         return {"exec": self.current.run.id} if self.current else {}
 
@@ -392,7 +369,3 @@ class Shell:
 def new_nonce() -> str:
     """Return what the marks of one run carry, and of no other."""
     return secrets.token_hex(8)
-
-
-def _history(command: str) -> str:
-    return command.rstrip("\n")

@@ -56,7 +56,7 @@ def test_a_shell_starts_and_is_idle_once_its_prompt_has_ended() -> None:
 def test_an_old_prompt_that_is_printed_again_changes_nothing() -> None:
     terminal = Terminal()
     terminal.come_to_prompt(5)
-    terminal.hear(mark("C"))
+    terminal.hear(mark("C;5"))
     assert terminal.hear(mark("P;5;0;0") + b"$ " + mark("B")) == []
     assert terminal.hear(mark("P;4;0;0") + b"$ " + mark("B")) == []
     assert terminal.prompt.state == "busy"
@@ -101,7 +101,7 @@ def test_what_a_trigger_draws_is_no_draft() -> None:
     terminal.prompt.expecting = True
     assert terminal.hear(b"\r\x1b[K\r$ " + mark("B") + b' . "$__orch"\r\n') == []
     assert terminal.prompt.state == "idle"
-    assert terminal.hear(mark("C") + mark("S;n1") + b"out") == [
+    assert terminal.hear(mark("C;1") + mark("S;n1;1") + b"out") == [
         Commanded(), Began("n1", terminal.at - 3)
     ]  # fmt: skip
     assert terminal.prompt.state == "busy"
@@ -112,7 +112,7 @@ def test_a_refused_trigger_is_a_draft_until_the_next_prompt() -> None:
     terminal = Terminal()
     terminal.come_to_prompt()
     terminal.prompt.expecting = True
-    assert terminal.hear(mark("D") + b"$ " + mark("B") + b"ec") == [Drafted()]
+    assert terminal.hear(mark("D;1") + b"$ " + mark("B") + b"ec") == [Drafted()]
     assert terminal.prompt.state == "draft"
     terminal.come_to_prompt(2)
 
@@ -124,10 +124,10 @@ def test_a_line_at_a_prompt_of_sh_is_a_command() -> None:
     assert terminal.prompt.state == "busy"
 
 
-def test_a_line_at_a_prompt_of_bash_that_begins_no_command_is_continued() -> None:
+def test_a_line_at_a_prompt_that_begins_no_command_is_continued() -> None:
     terminal = Terminal("bash")
     terminal.come_to_prompt()
-    terminal.hear(b"for x in 1 2\r\n> ")
+    terminal.hear(b"for x in 1 2\r\n" + mark("M;1") + b"> ")
     assert (terminal.prompt.state, terminal.prompt.continued) == ("draft", True)
     terminal.come_to_prompt(2)
     assert not terminal.prompt.continued

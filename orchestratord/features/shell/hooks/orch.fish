@@ -3,53 +3,65 @@
 
 set -g __orch_count 0
 set -g __orch_nonce 0
+set -g __orch_status 0
+set -g __orch_do /dev/null
 set -g __orch_mark \e"]7717;$__orch_key"
+set -g __orch_hooks (builtin status filename)
 
-functions -q fish_prompt; and functions -c fish_prompt __orch_user_prompt
-functions -q __orch_user_prompt; or function __orch_user_prompt
-    echo '> '
-end
-
-function fish_prompt
+# Before each prompt, but not when one is drawn again. A prompt that somebody has changed since
+# gets our mark again.
+function __orch_prompted --on-event fish_prompt
     set -g __orch_status $status
-    set -g __orch_count (math $__orch_count + 1)
-    printf '%s;P;%d;%d;%s\a\e]133;A\a' $__orch_mark $__orch_count $__orch_status $__orch_nonce
-    __orch_set_status $__orch_status
-    __orch_user_prompt
-    printf '%s;B\a\e]133;B\a' $__orch_mark
+    set -g __orch_count (builtin math $__orch_count + 1)
+    builtin printf '%s;P;%d;%d;%s\a\e]133;A\a' \
+        $__orch_mark $__orch_count $__orch_status $__orch_nonce >/dev/tty
+    builtin test "$(builtin functions -D fish_prompt)" = $__orch_hooks; or __orch_hook
+    return $__orch_status
 end
 
-function __orch_set_status
-    return $argv[1]
+function __orch_hook
+    if builtin functions -q fish_prompt
+        builtin functions -e __orch_user_prompt
+        builtin functions -c fish_prompt __orch_user_prompt
+    else if not builtin functions -q __orch_user_prompt
+        function __orch_user_prompt
+            builtin echo '> '
+        end
+    end
+    function fish_prompt
+        __orch_user_prompt
+        builtin printf '%s;B\a\e]133;B\a' $__orch_mark
+    end
 end
 
 function __orch_preexec --on-event fish_preexec
-    printf '%s;C\a' $__orch_mark
+    builtin printf '%s;C;%d\a' $__orch_mark $__orch_count >/dev/tty
 end
 
 function __orch_enter
-    if test -z "$(commandline -b)"
-        commandline -r ' source $__orch'
-        commandline -f execute
+    if builtin test -z "$(builtin commandline -b)"
+        builtin commandline -r ' builtin source $__orch'
+        builtin commandline -f execute
     else
-        printf '%s;D\a' $__orch_mark
+        builtin printf '%s;D;%d\a' $__orch_mark $__orch_count >/dev/tty
     end
 end
 
 function __orch_begin
-    set -g __orch_do (string replace -r 'run$' do $__orch)
-    test $argv[1] = $__orch_nonce; and set -g __orch_do /dev/null
+    set -g __orch_do (builtin string replace -r 'run$' do $__orch)
+    builtin test $argv[1] = $__orch_nonce; and set -g __orch_do /dev/null
     set -g __orch_nonce $argv[1]
     builtin history append -- $argv[2] 2>/dev/null
-    printf '%b%s;S;%s\a' $argv[3] $__orch_mark $argv[1]
+    builtin printf '%b%s;S;%s;%d\a' $argv[3] $__orch_mark $argv[1] $__orch_count >/dev/tty
     return $__orch_status
 end
 
 function __orch_end
-    printf '%s;E;%s;%d\a' $__orch_mark $__orch_nonce $argv[1]
+    builtin printf '%s;E;%s;%d\a' $__orch_mark $__orch_nonce $argv[1] >/dev/tty
     return $argv[1]
 end
 
+__orch_hook
 for __orch_map in default insert visual
     bind -M $__orch_map \e'[7717;1~' __orch_enter
 end
