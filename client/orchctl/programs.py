@@ -168,6 +168,26 @@ PROGRAMS: "dict[str, Entry]" = {
          ("once", "boolean", False,
           '{"description":"End when what is open now is done; exit 1 if any of it was left."}')),
         (), "", None),
+    "agent-loop": (
+        "agent_loop.program:main", "Have a model do a task in panes, through tools.",
+        "Asks Claude through the Anthropic API, and sends it the task and what the tools answer, "
+        "output of panes among it. Ends when the model does, or at a limit; exit 1 then.",
+        (("task",),),
+        (("task", "string", True, '{"description":"What is to be done."}'),
+         ("key_file", "string", False,
+          '{"description":"A file with the key; ANTHROPIC_API_KEY if absent."}'),
+         ("base_url", "string", False,
+          '{"description":"Where the API is; ANTHROPIC_BASE_URL or Anthropic\'s if absent."}'),
+         ("model", "string", False,
+          '{"description":"The model that is asked.","default":"claude-sonnet-5-5"}'),
+         ("max_tokens", "integer", False,
+          '{"description":"Tokens of one answer at most.","default":8192}'),
+         ("budget", "integer", False,
+          '{"description":"Tokens in all, input and output."}'),
+         ("turns", "integer", False, '{"description":"Answers at most.","default":50}'),
+         ("timeout", "number", False,
+          '{"description":"Seconds for one answer.","default":300}')),
+        (), "", None),
     "demo": (
         "demo:main", "Run a demonstration on a throw-away daemon.",
         "Without a name the scaled demo: 13 lifecycle operations, up to 8 panes, kept or killed by"

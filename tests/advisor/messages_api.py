@@ -45,14 +45,18 @@ Answer = Any
 """One of the above, a message as a dict, or a function from the request's body to one."""
 
 
+Check = Callable[[str, dict[str, str], dict[str, Any]], list[str]]
+
+
 class MessagesApi:
     """Serves ``answers`` one after the other, the last one for ever.
 
     ``requests`` are the bodies that arrived, ``problems`` what was wrong with
-    them by the documentation of POST /v1/messages.
+    them by the documentation of POST /v1/messages, as ``check`` finds it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check: Check | None = None) -> None:
+        self._check = check or shape_problems
         self.answers: list[Answer] = [first_option]
         self.requests: list[dict[str, Any]] = []
         self.problems: list[str] = []
@@ -92,7 +96,7 @@ class MessagesApi:
             name.lower(): value.strip() for name, _, value in (h.partition(":") for h in rest)
         }
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
-        self.problems += shape_problems(line, headers, body)
+        self.problems += self._check(line, headers, body)
         self.requests.append(body)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Gate):
@@ -120,14 +124,6 @@ def shape_problems(line: str, headers: dict[str, str], body: dict[str, Any]) -> 
     structured = body.get("output_config", {}).get("format", {})
     schema = structured.get("schema") or (body.get("tools") or [{}])[0].get("input_schema", {})
     wrong = {
-        "request line": line != "POST /v1/messages HTTP/1.1",
-        "authentication": headers.get("x-api-key") != KEY
-        and headers.get("authorization") != f"Bearer {KEY}",
-        "anthropic-version": not headers.get("anthropic-version"),
-        "content-type": headers.get("content-type") != "application/json",
-        "max_tokens": not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1,
-        "model": not isinstance(body.get("model"), str),
-        "system": not isinstance(body.get("system"), str),
         "messages": [m["role"] for m in body.get("messages", [])] != ["user"],
         "structure": ("tools" in body) == bool(structured),
         "format": bool(structured) and structured.get("type") != "json_schema",
@@ -138,7 +134,22 @@ def shape_problems(line: str, headers: dict[str, str], body: dict[str, Any]) -> 
         or set(schema.get("required", [])) != set(schema.get("properties", {})),
         "enum": len(schema.get("properties", {}).get("choice", {}).get("enum", [])) < 2,
     }
-    return [name for name, is_wrong in wrong.items() if is_wrong]
+    return common_problems(line, headers, body) + [name for name, bad in wrong.items() if bad]
+
+
+def common_problems(line: str, headers: dict[str, str], body: dict[str, Any]) -> list[str]:
+    """Return what the API would refuse in any request."""
+    wrong = {
+        "request line": line != "POST /v1/messages HTTP/1.1",
+        "authentication": headers.get("x-api-key") != KEY
+        and headers.get("authorization") != f"Bearer {KEY}",
+        "anthropic-version": not headers.get("anthropic-version"),
+        "content-type": headers.get("content-type") != "application/json",
+        "max_tokens": not isinstance(body.get("max_tokens"), int) or body["max_tokens"] < 1,
+        "model": not isinstance(body.get("model"), str),
+        "system": not isinstance(body.get("system"), str),
+    }
+    return [name for name, bad in wrong.items() if bad]
 
 
 def options_of(body: dict[str, Any]) -> list[str]:

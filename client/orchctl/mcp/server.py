@@ -20,7 +20,7 @@ from orchctl.mcp import resources
 from orchctl.mcp.offer import INSTRUCTIONS, TOOLS
 from orchctl.mcp.prompts import PROMPTS
 from orchctl.mcp.reach import Reach
-from orchctl.mcp.tool import Json, Turn
+from orchctl.mcp.tool import Json, Turn, refusal
 from orchctl.wire import RpcError
 
 INVALID_PARAMS = -32602
@@ -167,12 +167,6 @@ def _result(found: Json, failed: bool) -> Json:
         "isError": failed,
         "resultType": "complete",
     }
-
-
-def refusal(error: RpcError) -> Json:
-    """Return an error as a model reads it: what, why, what helps, and the details."""
-    details = {name: value for name, value in error.data.items() if value not in (None, "")}
-    return {"kind": error.kind, "message": error.message} | details
 
 
 def _protocol(error: RpcError) -> MCPError:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchctl.mcp.reach import Reach
-from orchctl.wire import usage
+from orchctl.wire import RpcError, usage
 
 MAX_OUTPUT = 4096
 """Bytes of output in an answer unless the caller asks for more."""
@@ -138,6 +138,12 @@ def check_value(name: str, value: Any, schema: Json) -> None:
 def compact(**values: Any) -> Json:
     """Return the values without those that say nothing: None, empty lists and objects."""
     return {name: value for name, value in values.items() if value not in (None, [], {})}
+
+
+def refusal(error: RpcError) -> Json:
+    """Return an error as a model reads it: what, why, what helps, and the details."""
+    details = {name: value for name, value in error.data.items() if value not in (None, "")}
+    return {"kind": error.kind, "message": error.message} | details
 
 
 def visible(text: str) -> str:
