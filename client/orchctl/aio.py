@@ -108,6 +108,9 @@ class Client:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
             self._reading = None
+        if self._writer is not None:  # it was cancelled before it began
+            self._writer.close()
+            self._writer = None
 
     async def call(self, method: str, /, **params: Any) -> Any:
         """Call a method and return its result; raises ``RpcError`` with the daemon's error.

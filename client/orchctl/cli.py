@@ -27,6 +27,7 @@ class Invocation:
     def __init__(self, options: "dict[str, Any]") -> None:
         self.options = options
         self._link: Link | None = None
+        self._path = ""
 
     @property
     def json(self) -> bool:
@@ -48,8 +49,10 @@ class Invocation:
     @property
     def socket(self) -> str:
         """Return the path of the daemon's socket."""
-        path = self.options.get("socket") or wire.socket_path()
-        return os.path.abspath(path)  # noqa: PTH100 (pathlib: +6 ms)
+        if not self._path:
+            path = self.options.get("socket") or wire.socket_path()
+            self._path = os.path.abspath(path)  # noqa: PTH100 (pathlib: +6 ms)
+        return self._path
 
     def link(self, expected: bool = False) -> Link:
         """Return the connection, made (and the daemon started) when there is none.
@@ -74,7 +77,7 @@ class Invocation:
         except PermissionError:
             raise RpcError("PermissionDenied", 403, f"you may not connect to {path}") from None
         except OSError as error:
-            if self.autostart:
+            if self.autostart and path != wire.SYSTEM_SOCKET:
                 from orchctl.autostart import start
 
                 return start(path, chosen="socket" in self.options)

@@ -24,11 +24,8 @@ def doctor(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     checks = [
         _guarded("tmux", tmux),
         _guarded("state directory", lambda: directory("state directory", Path(wire.state_dir()))),
-        _guarded(
-            "socket directory",
-            lambda: directory("socket directory", Path(invocation.socket).parent),
-        ),
-        _guarded("systemd", systemd),
+        _guarded("socket directory", lambda: socket_directory(invocation)),
+        _guarded("systemd", lambda: systemd(invocation)),
         *_guarded_daemon(invocation),
     ]
     invocation.show(encode(checks).encode(errors="backslashreplace"), entry[5], "check")
@@ -85,8 +82,17 @@ def directory(name: str, path: Path) -> Check:
     return verdict(name, "ok", str(path))
 
 
-def systemd() -> Check:
-    """Check whether the user's units are there; without them orchctl starts the daemon itself."""
+def socket_directory(invocation: Invocation) -> Check:
+    """Check where the socket lies; the system's is in a directory of root's."""
+    if invocation.socket == wire.SYSTEM_SOCKET:
+        return verdict("socket directory", "ok", f"{wire.SYSTEM_SOCKET} is the system's, for you")
+    return directory("socket directory", Path(invocation.socket).parent)
+
+
+def systemd(invocation: Invocation) -> Check:
+    """Check whether there are units for the user; without them orchctl starts the daemon itself."""
+    if invocation.socket == wire.SYSTEM_SOCKET:
+        return verdict("systemd", "ok", "the system's units serve you")
     if autostart.unit_installed():
         return verdict("systemd", "ok", f"{autostart.UNIT} is installed")
     return verdict(

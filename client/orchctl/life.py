@@ -45,6 +45,13 @@ def down(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
 def stop(invocation: Invocation, tmux: bool) -> bool:
     """Stop the daemon, and tmux if told to; say whether one ran."""
     path = invocation.socket
+    if path == wire.SYSTEM_SOCKET:
+        raise RpcError(
+            "FailedPrecondition",
+            412,
+            f"the daemon at {path} is run by the system's units",
+            {"hint": "as root: systemctl stop orchestratord.socket orchestratord.service"},
+        )
     link = running(path)
     if link is None and not tmux:
         return False

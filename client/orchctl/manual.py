@@ -18,7 +18,7 @@ from orchctl.programs import PROGRAMS, with_base
 from orchctl.render import terminal_width
 
 GLOBAL_FLAGS = (
-    ("--socket PATH", "The daemon's socket; else ORCHESTRATORD_SOCKET or the user's own."),
+    ("--socket PATH", "The daemon's socket; else ORCHESTRATORD_SOCKET, your own, the system's."),
     ("--json", "JSON on standard output, and errors as JSON; the default when not a terminal."),
     ("--text", "What a terminal would show, also when there is none."),
     ("--quiet", "Only ids and values, for scripts."),

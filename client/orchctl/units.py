@@ -188,8 +188,10 @@ def _displace() -> list[str]:
 def _hints(user: "str | None") -> list[str]:
     """Return what the person must know to make use of the units."""
     if user is not None:
-        path = "/run/orchestratord/orchestratord.sock"
-        return [f"{user} reaches the daemon with ORCHESTRATORD_SOCKET={path}"]
+        return [
+            f"orchctl finds the daemon by itself when {user} runs it and no daemon of {user}'s own"
+            f" answers; its socket is {wire.SYSTEM_SOCKET}"
+        ]
     if Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists():
         return []
     return ["everything ends with your last logout, unless you run loginctl enable-linger"]

@@ -21,6 +21,9 @@ PATIENCE = 5.0
 TOKEN = "ORCHESTRATORD_TOKEN"
 """The variable that says as which agent to call."""
 
+SYSTEM_SOCKET = "/run/orchestratord/orchestratord.sock"
+"""Where the system's units listen for the user whom they serve, in a directory of root's."""
+
 _ESCAPES = {34: '\\"', 92: "\\\\", **{code: f"\\u{code:04x}" for code in range(32)}}
 _NOBODY = (2, 22, 61, 111)
 """ENOENT, EINVAL (a listening socket being shut down), ECONNREFUSED of macOS and of Linux."""
@@ -122,9 +125,41 @@ def state_dir() -> str:
 
 
 def socket_path() -> str:
-    """Return the daemon's socket as the environment gives it."""
+    """Return the daemon's socket as the environment gives it.
+
+    Where nobody answers at the user's own and the system's units serve this
+    user, it is theirs.
+    """
     if path := os.environ.get("ORCHESTRATORD_SOCKET"):
         return path
+    if not _is_our_socket(SYSTEM_SOCKET):
+        return own_socket_path()
+    try:
+        own = own_socket_path()
+    except RpcError:
+        return SYSTEM_SOCKET
+    return SYSTEM_SOCKET if not _answers(own) and _answers(SYSTEM_SOCKET) else own
+
+
+def _is_our_socket(path: str) -> bool:
+    """Say whether there is a socket that belongs to this user; root reaches others' too."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return found.st_mode & 0o170000 == 0o140000 and found.st_uid == os.geteuid()
+
+
+def _answers(path: str) -> bool:
+    try:
+        connect(path).close()
+    except OSError:
+        return False
+    return True
+
+
+def own_socket_path() -> str:
+    """Return where the daemon of this user listens that no other is chosen for."""
     if (runtime := os.environ.get("XDG_RUNTIME_DIR", "")).startswith("/"):
         return runtime + "/orchestratord/orchestratord.sock"
     return state_dir() + "/run/orchestratord.sock"

@@ -71,3 +71,13 @@ async def test_closing_a_subscription_cancels_it_in_the_daemon(daemon: FakeDaemo
 async def test_without_a_daemon_connecting_ends_with_a_named_error(tmp_path: object) -> None:
     with pytest.raises(RpcError, match="no daemon answers at"):
         await connect(f"{tmp_path}/none.sock", patience=0.02)
+
+
+async def test_a_client_that_is_closed_before_it_did_anything_is_closed(
+    daemon: FakeDaemon,
+) -> None:
+    client = await connect(daemon.path)
+    writer = client._writer
+    assert writer is not None
+    await client.close()
+    assert writer.is_closing()

@@ -25,8 +25,7 @@ def system(bed: Bed) -> Host:
     """The system's units, installed for alice."""
     bed.run("useradd", "-m", "-s", "/bin/bash", "alice")
     bed.run("orchctl", "systemd", "install", "--system", "--for", "alice")
-    socket = {"ORCHESTRATORD_SOCKET": "/run/orchestratord/orchestratord.sock"}
-    return Host(bed, "alice", (), socket)
+    return Host(bed, "alice", (), {})
 
 
 @pytest.fixture

@@ -27,6 +27,20 @@ def test_the_first_call_starts_the_daemon_through_the_socket(system: Host) -> No
     assert system.orchctl("status")["socket"] == SOCKET
 
 
+def test_only_the_user_whom_they_serve_is_led_to_the_systems_units(system: Host) -> None:
+    assert system.orchctl("status")["socket"] == SOCKET
+    bed = system.bed
+    asked = bed.run("orchctl", "--json", "status", check=False)  # root could connect to it
+    assert (asked.returncode, json.loads(asked.stdout)["running"]) == (1, False)
+    down = bed.run("orchctl", "down", user=system.user, check=False)
+    assert (down.returncode, "systemctl stop orchestratord.socket" in down.stderr) == (5, True)
+    own = {"HOME": "/tmp/own"}
+    bed.run("install", "-d", "-o", system.user, "/tmp/own")
+    started = json.loads(bed.run("orchctl", "--json", "--no-autostart", "status", user=system.user,
+                                 env=own).stdout)  # fmt: skip
+    assert started["socket"] == SOCKET
+
+
 def test_systemctl_start_orchestratord_serves_callers(system: Host) -> None:
     system.systemctl("start", "orchestratord")
     pid = system.daemon()

@@ -13,7 +13,7 @@ from orchestratord.clock import Clock
 from orchestratord.features.panes.ending import Endings
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.survivor import Survivor, escaped
-from orchestratord.tmux.process import Process, in_session, read_stat
+from orchestratord.tmux.process import Process, Stat, in_session, read_stat
 
 
 class Killing:
@@ -66,24 +66,29 @@ class Killing:
 
 
 class _Doomed:
-    """The processes of a pane that is being killed: those in its session, and who left it."""
+    """The processes of a pane that is being killed: those in its session, and who left it.
+
+    The number of a session is the pid of its leader, the holder. Nothing is looked
+    up by it but when the holder or a known member was there a moment ago.
+    """
 
     def __init__(self, holder: Process) -> None:
         self._holder = holder
+        self._known = False
         self._members: dict[int, Process] = {}
         self._spared: dict[int, Process] = {}
 
     def signal(self, number: int, spared: bool) -> bool:
-        """Signal the session's members; say whether its leader, the holder, lives.
+        """Signal the session's members; say whether the holder lives.
 
-        The holder is ``spared`` if it must outlive its program. Its pid is no other
-        session's as long as one of its members lives.
+        The holder is ``spared`` if it must outlive its program.
         """
         lives = self._holder.alive()
-        found = in_session(self._holder.pid) if lives or self.inside() else {}
-        members = {pid: Process(pid, stat.started) for pid, stat in found.items()}
-        if not lives and not self._members.items() & members.items():
+        self._known = lives or self._runs()
+        if not self._known:
             return False
+        found = self._look()
+        members = {pid: Process(pid, stat.started) for pid, stat in found.items()}
         self._spared |= escaped(found)  # before their parents end, and with them the trace
         for pid, process in members.items():
             if pid == self._holder.pid and spared:
@@ -97,12 +102,24 @@ class _Doomed:
         return lives
 
     def inside(self) -> bool:
-        """Whether anything that was signalled still runs in the session."""
-        return any(self._belongs(process) for process in self._members.values())
+        """Whether anything runs in the session, also what was begun since it was signalled."""
+        if self._known and not self._runs():
+            for pid, stat in self._look().items():
+                if pid != self._holder.pid and pid not in self._spared:
+                    self._members[pid] = Process(pid, stat.started)
+        return self._runs()
 
     def survivors(self) -> list[Process]:
         """Return what lives on."""
         return [p for p in (self._spared | self._members).values() if p.alive()]
+
+    def _look(self) -> dict[int, Stat]:
+        found = in_session(self._holder.pid)
+        leader = found.get(self._holder.pid)
+        return found if leader is None or leader.started == self._holder.started else {}
+
+    def _runs(self) -> bool:
+        return any(self._belongs(process) for process in self._members.values())
 
     def _belongs(self, process: Process) -> bool:
         stat = read_stat(process.pid)
