@@ -8,6 +8,7 @@ a database that SQLite does not find whole.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -65,13 +66,12 @@ class Storm:
         self.acknowledged[text] = int(seq)
 
     def _check(self) -> None:
-        with sqlite3.connect(self.directory / "store.db") as database:
+        with contextlib.closing(sqlite3.connect(self.directory / "store.db")) as database:
             (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
             notes = {text for (text,) in database.execute("SELECT text FROM notes")}
             events = database.execute(
                 "SELECT seq, kind, json_extract(data, '$.text') FROM events ORDER BY seq"
             ).fetchall()
-        database.close()
         if verdict != "ok":
             raise Broken(f"integrity: {verdict}")
         if lost := self.acknowledged.keys() - notes:

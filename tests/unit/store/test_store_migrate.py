@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -50,8 +51,11 @@ async def test_an_older_database_is_brought_up_and_keeps_its_data(
     assert new.statistics().schema == 9002
     assert (new.journal.head, new.journal.oldest) == (1, 1)
     (before,) = (tmp_path / "state" / "backups").iterdir()
-    with pytest.raises(sqlite3.OperationalError, match="no such column"):
-        sqlite3.connect(before).execute("SELECT more FROM notes")
+    with (
+        contextlib.closing(sqlite3.connect(before)) as copy,
+        pytest.raises(sqlite3.OperationalError, match="no such column"),
+    ):
+        copy.execute("SELECT more FROM notes")
 
 
 async def test_a_newer_database_is_refused_and_left_as_it_is(open_store) -> None:
