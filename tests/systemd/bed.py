@@ -61,8 +61,9 @@ class Bed:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in it to the end; by default its failure is the test's."""
         done = subprocess.run(
-            self.argv(*argv, user=user, env=env), capture_output=True, text=True, timeout=120
-        )
+            self.argv(*argv, user=user, env=env), capture_output=True, text=True, timeout=120,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         if check and done.returncode:
             raise AssertionError(
                 f"{argv} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -197,7 +198,7 @@ def _install(bed: Bed) -> None:
     library = bed.file(bed.run(
         str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
     ).stdout.strip())  # fmt: skip
-    places = [sysconfig.get_path("purelib"), str(REPOSITORY), str(REPOSITORY / "client")]
+    places = [str(REPOSITORY), str(REPOSITORY / "client"), sysconfig.get_path("purelib")]
     (library / "bed.pth").write_text("\n".join(places) + "\n")
     source = (REPOSITORY / "client" / "bin" / "orchctl").read_text()
     scripts = {

@@ -37,11 +37,17 @@ class Host:
         """Return the pid of the daemon, 0 if it does not run."""
         return self.show("MainPID")
 
+    def signal(self, name: str, unit: str = "orchestratord") -> str:
+        """Signal a unit's process, once it has one; return its pid."""
+        until(lambda: self.show("MainPID", unit) != "0", f"a process of {unit}")
+        pid = self.show("MainPID", unit)
+        assert int(pid) > 1, pid  # 0 would be whoever runs the tests
+        self.bed.run("kill", f"-{name}", pid)
+        return pid
+
     def kill_daemon(self) -> str:
         """End the daemon by SIGKILL; return the pid that it had."""
-        pid = self.daemon()
-        self.bed.run("kill", "-KILL", pid)
-        return pid
+        return self.signal("KILL")
 
     def wait_for_another(self, pid: str) -> None:
         """Return when a daemon with another pid has said that it is ready."""
