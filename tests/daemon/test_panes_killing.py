@@ -113,13 +113,13 @@ async def test_an_answered_kill_has_its_facts_on_disk(
 ) -> None:
     gate = asyncio.Event()
     gate.set()
-    whole = Store.record
+    whole = Store.record_or_owe
 
     async def gated(store: Store, *args: Any) -> Any:
         await gate.wait()
         return await whole(store, *args)
 
-    monkeypatch.setattr(Store, "record", gated)
+    monkeypatch.setattr(Store, "record_or_owe", gated)
     async with running_here(place) as client:
         await session(client)
         living, kept = await pane(client), await shell(client, "exit 4", keep=True)
