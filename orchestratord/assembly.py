@@ -18,6 +18,7 @@ from orchestratord.events import Bus
 from orchestratord.features.agents.audit import Audit
 from orchestratord.features.agents.service import Agents
 from orchestratord.features.decisions.service import Decisions
+from orchestratord.features.delivery.service import Deliveries
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.shell.run import Wanted
@@ -86,7 +87,10 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     watches = Watches(panes, feeds, quota, store, bus, clock)
     shells = Shells(panes, store, bus, clock, settings.tmux_socket.parent / "shell", environment)
     system.reconcile = panes.reconcile
-    system.counts = lambda: panes.counts() | agents.counts() | decisions.counts() | watches.counts()
+    paste = settings.tmux_socket.parent / "paste"
+    deliveries = Deliveries(panes, shells, store, bus, clock, paste)
+    counting = (panes, agents, decisions, watches, deliveries)
+    system.counts = lambda: {k: v for part in counting for k, v in part.counts().items()}
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
@@ -94,7 +98,7 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     waits.prompts = shells.at_prompt
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask
-    features = (system, panes, agents, audit, decisions, shells, waits, watches)
+    features = (system, panes, agents, audit, decisions, shells, waits, watches, deliveries)
     return Parts(link, system, panes, agents, audit, features)
 
 

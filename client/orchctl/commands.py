@@ -492,6 +492,69 @@ COMMANDS: dict[str, tuple[object, ...]] = {
         "",
         30.0,
     ),
+    "delivery-cancel": (
+        "delivery.cancel",
+        "End a delivery that waits; nothing is typed. Any other is returned as it is.",
+        "",
+        (("delivery",),),
+        (
+            (
+                "delivery",
+                "string",
+                True,
+                '{"description":"A delivery\'s id.","examples":["d12"],"type":"string","maxLength":20,"minLength":2}',
+            ),
+        ),
+        (),
+        "mutates",
+        30.0,
+    ),
+    "delivery-get": (
+        "delivery.get",
+        "Show how far a delivery is; its text is not kept.",
+        "",
+        (("delivery",), ("delivery", "block")),
+        (
+            (
+                "delivery",
+                "string",
+                True,
+                '{"description":"A delivery\'s id.","examples":["d12"],"type":"string","maxLength":20,"minLength":2}',
+            ),
+            (
+                "block",
+                "number",
+                False,
+                '{"description":"Seconds to wait for its end.","type":"number","minimum":0,"maximum":3600,"default":0}',
+            ),
+        ),
+        (),
+        "",
+        3610,
+    ),
+    "delivery-list": (
+        "delivery.list",
+        "List the deliveries that wait or go on, and those that ended lately, the oldest first.",
+        "",
+        ((), ("pane",)),
+        (
+            (
+                "pane",
+                "string",
+                False,
+                '{"description":"A pane: our id (p17), tmux\'s (%5), a name, or session/name. Never an index.","examples":["p17","%5","build","dev/build"],"type":"string","maxLength":200,"minLength":1}',
+            ),
+            (
+                "state",
+                "string",
+                False,
+                '{"description":"Only deliveries in this state.","enum":["cancelled","confirmed","pasted","queued","refused","submitted","unknown"]}',
+            ),
+        ),
+        ("delivery", "pane", "state", "size", "arrival", "evidence", "reason", "created_at"),
+        "",
+        30.0,
+    ),
     "event-list": (
         "event.list",
         "List events, in the order of their numbers.",
@@ -1569,8 +1632,8 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     ),
     "pane-send": (
         "pane.send",
-        "Type text into a pane.",
-        "",
+        "Type text into a pane, or deliver it to the program there.",
+        "Without submit, confirm and queue the bytes are typed and nothing else happens. The\nstate is pasted, submitted or confirmed, as far as was asked for; unknown if it was\ntyped and what became of it is not known; queued if it waits.",
         (("pane", "text"), ("session", "pane", "text")),
         (
             (
@@ -1595,7 +1658,31 @@ COMMANDS: dict[str, tuple[object, ...]] = {
                 "submit",
                 "boolean",
                 False,
-                '{"description":"Press Enter after it, as a step of its own.","type":"boolean","default":false}',
+                '{"description":"Press Enter once the text has arrived. A draft at a prompt is refused.","type":"boolean","default":false}',
+            ),
+            (
+                "confirm",
+                "boolean",
+                False,
+                '{"description":"Submit, and look for evidence that the program has taken it.","type":"boolean","default":false}',
+            ),
+            (
+                "paste",
+                "boolean",
+                False,
+                '{"description":"As one paste, bracketed if the program has asked for that. Default: if a text with several lines or tabs is submitted.","type":"boolean"}',
+            ),
+            (
+                "queue",
+                "boolean",
+                False,
+                '{"description":"If its shell is busy or has a draft, wait in the daemon for the prompt; the answer comes at once.","type":"boolean","default":false}',
+            ),
+            (
+                "timeout",
+                "number",
+                False,
+                '{"description":"Seconds for everything, 10 if absent; with queue those to wait for its turn, 3600 if absent.","type":"number","minimum":0,"maximum":86400}',
             ),
             (
                 "incarnation",

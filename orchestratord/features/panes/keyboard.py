@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import sys
 import termios
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import NamedTuple
 
-from orchestratord.errors import FailedPrecondition, InvalidArgument, TmuxRefused
-from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
+from orchestratord.errors import FailedPrecondition, InvalidArgument
+from orchestratord.features.panes.hand import Hand
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.start import begun
 from orchestratord.features.panes.turn import Turns
-from orchestratord.tmux.client import TmuxGone
-from orchestratord.tmux.keys import ALONE, NO_INPUT, forced, named, pressed, rejoin, typed
+from orchestratord.tmux.keys import named, typed
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.process import Process, in_session, read_stat
 
@@ -66,18 +67,16 @@ class SecretPrompt(FailedPrecondition):
     hint = "attach and type it yourself"
 
 
-class InputOff(FailedPrecondition):
-    """Somebody at a terminal switched the input of a pane off, and tmux throws keys away."""
-
-    template = "pane {pane} takes no input: somebody switched that off"
-    hint = "tmux select-pane -e switches it on again"
-
-
 class Terminal(NamedTuple):
-    """The state of a pane's terminal (termios(3))."""
+    """The state of a pane's terminal (termios(3)).
+
+    ``unread`` is how many bytes of input the program has not taken yet; in canonical
+    mode only those of complete lines count.
+    """
 
     echo: bool
     canonical: bool
+    unread: int = 0
 
 
 def terminal(tty: str) -> Terminal | None:
@@ -88,11 +87,30 @@ def terminal(tty: str) -> Terminal | None:
         return None
     try:
         flags = termios.tcgetattr(fd)[3]
-    except termios.error:
+        waiting = fcntl.ioctl(fd, termios.FIONREAD, b"\0\0\0\0")
+    except (OSError, termios.error):
         return None
     finally:
         os.close(fd)
-    return Terminal(bool(flags & termios.ECHO), bool(flags & termios.ICANON))
+    unread = int.from_bytes(waiting, sys.byteorder)
+    return Terminal(bool(flags & termios.ECHO), bool(flags & termios.ICANON), unread)
+
+
+def check_readable(pane: PaneRecord, data: bytes, *, secret: bool = False) -> None:
+    """Refuse what the program in a pane would not read as it is, or not echo.
+
+    Raises:
+        SecretPrompt: It asks for a secret, and this is not said to be one.
+        LineTooLong: It reads lines, and the kernel would cut one of these.
+    """
+    state = terminal(pane.place.tty)
+    if state is None or not state.canonical:
+        return
+    if not state.echo and not secret:
+        raise SecretPrompt(pane=pane.id)
+    longest = max(map(len, data.split(b"\n")))
+    if longest > CANONICAL_LINE:
+        raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
 
 
 def signal_number(name: str) -> int:
@@ -126,8 +144,9 @@ def check_key(key: str) -> None:
 
 
 class Keyboard:
-    """Types into panes, one call after the other. Its state is who waits for which pane.
+    """Types into panes, one call after the other.
 
+    Its state is who waits for which pane, and how often anything was typed into each.
     ``on_typed`` is called with each text before it is typed, or before a program
     shows it as if it had been.
     """
@@ -136,6 +155,7 @@ class Keyboard:
         self.on_typed: Callable[[PaneRecord, str], None] = lambda *_: None
         self._link = link
         self._turns = Turns()
+        self._uses: dict[str, int] = {}
 
     async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
         """Press keys by their names, all or none."""
@@ -145,22 +165,17 @@ class Keyboard:
         self.on_typed(pane, "".join(key if len(key) == 1 else "\n" for key in keys))
         await self._type(pane, named(keys, pane.place.pane), leave_mode=False)
 
-    async def text(self, pane: PaneRecord, text: str, submit: bool) -> None:
-        """Type text byte for byte; with ``submit`` press Enter after it, as a step of its own.
+    async def text(
+        self, pane: PaneRecord, text: str, submit: bool, *, secret: bool = False
+    ) -> None:
+        """Type text byte for byte; with ``submit`` press Enter right after it.
 
         What another call types comes before or after all of it. Ends early, with
         ``PaneExited`` or ``StaleIncarnation``, when the program that it began for does.
+        ``secret`` says that the text may go where a secret is asked for.
         """
         data = text.encode()
-        state = terminal(pane.place.tty)
-        if state is not None and state.canonical:
-            if not state.echo:
-                raise SecretPrompt(pane=pane.id)
-            longest = max(map(len, data.split(b"\n")))
-            if longest > CANONICAL_LINE:
-                raise LineTooLong(size=longest, limit=CANONICAL_LINE, pane=pane.id)
-        if _INTERRUPTS.intersection(data):
-            await begun(pane)
+        await self.check(pane, data, secret=secret)
         enter = named(["Enter"], pane.place.pane) if submit else []
         self.on_typed(pane, text)
         await self._type(pane, [*typed(data, pane.place.pane), *enter])
@@ -169,39 +184,37 @@ class Keyboard:
         """Type bytes of ours, without a look at who reads them."""
         await self._type(pane, typed(data, pane.place.pane))
 
+    async def check(self, pane: PaneRecord, data: bytes, *, secret: bool = False) -> None:
+        """Refuse what `check_readable` does; wait until who is to be interrupted has begun."""
+        check_readable(pane, data, secret=secret)
+        if _INTERRUPTS.intersection(data):
+            await begun(pane)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, pane: PaneRecord) -> AsyncIterator[Hand]:
+        """Wait until nobody else types into a pane; nobody does until this ends.
+
+        The hand types for the incarnation that the pane has now.
+        """
+        hand = Hand(self._link, pane, pane.incarnation)
+        async with self._turns.of(pane.id):
+            try:
+                yield hand
+            finally:
+                if hand.used:
+                    self._uses[pane.id] = self.uses(pane) + 1
+                await hand.let_go()
+
+    def uses(self, pane: PaneRecord) -> int:
+        """Return in how many turns something was typed into a pane."""
+        return self._uses.get(pane.id, 0)
+
     async def _type(
         self, pane: PaneRecord, lines: Iterable[bytes], *, leave_mode: bool = True
     ) -> None:
-        incarnation = pane.incarnation
-        said: list[list[bytes]] = []
-        async with self._turns.of(pane.id):
-            try:
-                for keys in lines:
-                    if pane.exit is not None:
-                        raise PaneExited(pane=pane.id)
-                    if pane.incarnation != incarnation:
-                        now = pane.incarnation
-                        raise StaleIncarnation(pane=pane.id, now=now, given=incarnation)
-                    said += await self._press(pane, keys, leave_mode)
-                    if [NO_INPUT] in said:
-                        raise InputOff(pane=pane.id)
-            except TmuxRefused:
-                raise PaneExited(pane=pane.id) from None
-            finally:
-                if [ALONE] in said:
-                    with contextlib.suppress(TmuxGone, TmuxRefused):  # its mark stays
-                        await self._ask(pane, rejoin(pane.place.pane))
-
-    async def _press(self, pane: PaneRecord, keys: bytes, leave_mode: bool) -> list[list[bytes]]:
-        """Press a line's worth of keys in this pane alone; return what was said of it."""
-        try:
-            await self._ask(pane, pressed(keys, pane.place.pane, leave_mode=leave_mode))
-        except TmuxRefused:  # something is in the way, or the pane is gone
-            return await self._ask(pane, forced(keys, pane.place.pane, leave_mode=leave_mode))
-        return []
-
-    async def _ask(self, pane: PaneRecord, line: bytes) -> list[list[bytes]]:
-        return await self._link.request(line, what="input", server=pane.place.server)
+        async with self.turn(pane) as hand:
+            for keys in lines:
+                await hand.press(keys, leave_mode=leave_mode)
 
     async def signal_begun(self, pane: PaneRecord, number: int) -> list[int]:
         """Signal the foreground of a pane as ``signal`` does, once its program has begun.

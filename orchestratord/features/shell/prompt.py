@@ -44,6 +44,10 @@ class Drafted(NamedTuple):
     """The shell refused a trigger, because somebody has begun to type."""
 
 
+class Undrafted(NamedTuple):
+    """The shell was asked whether somebody has begun to type, and nobody has."""
+
+
 class Commanded(NamedTuple):
     """The shell begins to run a command, ours or a human's."""
 
@@ -67,7 +71,22 @@ class Unmarked(NamedTuple):
     """The shell says that its prompts will carry no marks: its start-up files forbid that."""
 
 
-Notice = Prompted | Ready | Drafted | Commanded | Began | Ended | Unmarked
+Notice = Prompted | Ready | Drafted | Undrafted | Commanded | Began | Ended | Unmarked
+
+
+class Moment(NamedTuple):
+    """What a shell is doing now; of two moments the counts tell what came between.
+
+    ``soon`` says that a prompt or a command is about to come by itself, ``free`` that no
+    exec has the shell or waits for it, ``lost`` that its prompts are not ours to see.
+    """
+
+    state: ShellState
+    prompts: int
+    commands: int
+    soon: bool
+    free: bool
+    lost: bool
 
 
 class Prompt:
@@ -75,7 +94,8 @@ class Prompt:
 
     ``expecting`` is set by who types a trigger: what the line editor draws then is no draft.
     ``continued`` says that a command was begun on lines before this one. ``disturbed`` says
-    that something was written since the prompt's end.
+    that something was written since the prompt's end. ``prompts`` and ``commands`` count
+    what has come.
     """
 
     def __init__(self, key: str, kind: Kind, now: float) -> None:
@@ -86,8 +106,9 @@ class Prompt:
         self.continued = False
         self.unmarked = False
         self.disturbed = False
+        self.prompts = 0
+        self.commands = 0
         self._marks = Marks(key)
-        self._count = 0
         self._ready_at = 0.0
         self._prompting = False
         self._typed_so_far = 0
@@ -113,19 +134,19 @@ class Prompt:
     def _take(self, mark: Mark, now: float) -> Notice | None:
         letter, fields = mark.letter, mark.fields
         if letter == "P" and len(fields) == 3 and fields[0].isdecimal():
-            if int(fields[0]) <= self._count:
+            if int(fields[0]) <= self.prompts:
                 return None
-            self._count = int(fields[0])
+            self.prompts = int(fields[0])
             self._prompting, self.expecting, self.unmarked = True, False, False
             return Prompted(_status(fields[1]), fields[2], mark.begin)
         if letter == "E" and len(fields) == 2:
             return Ended(fields[0], _status(fields[1]), mark.begin)
-        if letter == "N" and not fields and self._count == 0:
+        if letter == "N" and not fields and self.prompts == 0:
             self.unmarked = True
             return Unmarked()
         if letter == "B" and not fields:
             return self._prompt_end(now)
-        if not fields or fields[-1] != str(self._count):
+        if not fields or fields[-1] != str(self.prompts):
             return None  # of another prompt: printed again
         return self._of_this_prompt(letter, fields, mark.end, now)
 
@@ -137,7 +158,12 @@ class Prompt:
         if letter == "D":  # what is drawn next is the draft again, so it is still expected
             self._enter("draft", now)
             return Drafted()
+        if letter == "U":
+            if not self.continued:
+                self._enter("idle", now)
+            return Undrafted()
         if letter == "C":
+            self.commands += 1
             self._enter("busy", now)
             return Commanded()
         if letter == "M":
@@ -179,6 +205,7 @@ class Prompt:
         that somebody has begun to type.
         """
         if b"\n" in data:
+            self.commands += 1
             self._enter("busy", now)
             return False
         shown = _ESCAPES.sub(b"", data)

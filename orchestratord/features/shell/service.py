@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from orchestratord.clock import Clock, rfc3339
 from orchestratord.errors import Fault, TmuxRefused
 from orchestratord.events import Bus, Event
 from orchestratord.features.panes.fault import PaneExited
+from orchestratord.features.panes.hand import Hand
 from orchestratord.features.panes.keyboard import Keyboard, terminal
 from orchestratord.features.panes.model import ShellLook
 from orchestratord.features.panes.record import PaneRecord
@@ -37,6 +39,8 @@ from orchestratord.features.shell.host import Seen
 from orchestratord.features.shell.integration import Integration, kind_of
 from orchestratord.features.shell.ledger import Ledger
 from orchestratord.features.shell.model import Exec, ExecResult
+from orchestratord.features.shell.probe import probe
+from orchestratord.features.shell.prompt import Moment
 from orchestratord.features.shell.run import MAX_COMMAND, Live, Wanted
 from orchestratord.features.shell.shell import Shell
 from orchestratord.log import Log
@@ -201,6 +205,29 @@ class Shells:
             seconds=round(age, 3), exec=current.run.id if current else None,
             command=current.line if current else None, queued=len(shell.queue),
         )  # fmt: skip
+
+    def moment(self, pane: PaneRecord) -> Moment | None:
+        """Return what a pane's shell is doing, by all that it has written up to now.
+
+        None if it has no integration. Not for listeners of output, who are read to here.
+        """
+        shell, stream = self._shells.get(pane.id), self.spool.get(pane.id)
+        if shell is None or stream is None:
+            return None
+        stream.look()
+        for _ in range(LAST_TURNS):
+            if not stream.pump():
+                break
+        return shell.moment()
+
+    async def probe(self, pane: PaneRecord, hand: Hand) -> None:
+        """Have a shell at its prompt say whether there is a draft, if its output cannot tell.
+
+        What it says is then in `moment`. ``hand`` has the pane's keyboard.
+        """
+        shell = self._shells.get(pane.id)
+        if shell is not None:
+            await probe(shell, hand)
 
     def at_prompt(self, pane_id: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Call the listener each time the pane's shell is at its prompt, at once if it is now.

@@ -27,10 +27,12 @@ from orchestratord.features.shell.prompt import (
     Commanded,
     Drafted,
     Ended,
+    Moment,
     Notice,
     Prompt,
     Prompted,
     Ready,
+    Undrafted,
     Unmarked,
 )
 from orchestratord.features.shell.run import Live, aborted_by, is_stop, seconds_between
@@ -64,6 +66,7 @@ class Shell:
         self._free_since = 0.0
         self._column: asyncio.Future[tuple[int, int]] | None = None
         self.at_prompt: list[Callable[[], None]] = []
+        self.probed = asyncio.Event()
         self._vigil: Vigil | None = None
         self._host = host
         self.prompt = self._fresh_prompt()
@@ -125,6 +128,15 @@ class Shell:
         if self.current is not None:
             return 0.0
         return self._host.clock.monotonic() - max(self.prompt.since, self._free_since)
+
+    def moment(self) -> Moment:
+        """Return what it is doing, and how often it has done anything."""
+        prompt, live = self.prompt, self.current
+        return Moment(
+            state=prompt.state, prompts=prompt.prompts, commands=prompt.commands,
+            soon=self.coming() or (live is not None and live.run.state == "starting"),
+            free=live is None and not self.queue, lost=self._host.lost(self) is not None,
+        )  # fmt: skip
 
     def busy(self) -> str | None:
         """Say why a command cannot begin at once; None if it can."""
@@ -214,7 +226,10 @@ class Shell:
             self._look_at_cursor()
             for listener in tuple(self.at_prompt):
                 listener()
+        elif isinstance(notice, Undrafted):
+            self.probed.set()
         elif isinstance(notice, Drafted):
+            self.probed.set()
             if live is not None and live.run.state == "starting":
                 self._refused(live, "draft")
         elif isinstance(notice, Unmarked):

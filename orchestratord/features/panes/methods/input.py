@@ -1,4 +1,4 @@
-"""pane.send, keys, signal, interrupt: what goes into a pane."""
+"""pane.keys, signal, interrupt: what goes into a pane beside text (which is ``delivery``'s)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from orchestratord.features.panes.hand import InputOff
 from orchestratord.features.panes.keyboard import (
-    MAX_TEXT,
     BadKey,
     BadSignal,
-    InputOff,
-    LineTooLong,
-    SecretPrompt,
     signal_name,
     signal_number,
 )
@@ -21,37 +18,6 @@ from orchestratord.features.panes.methods.pane import ABOUT_LIVING, ONE_PANE, In
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Result
 from orchestratord.rpc.method import Cli, method
-
-
-class SendText(OnePane, frozen=True, kw_only=True):
-    """Parameters of pane.send."""
-
-    text: Annotated[
-        str, Meta(max_length=MAX_TEXT, description="Typed byte for byte; nothing is interpreted.")
-    ]
-    submit: Annotated[bool, Meta(description="Press Enter after it, as a step of its own.")] = False
-    incarnation: Incarnation | None = None
-
-
-class Delivery(Result, frozen=True, kw_only=True):
-    """What became of a text."""
-
-    delivery: str
-    state: str
-
-
-@method(
-    "pane.send",
-    mutates=True,
-    errors=(*ABOUT_LIVING, InputOff, LineTooLong, SecretPrompt),
-    cli=Cli(forms=(("pane", "text"), ("session", "pane", "text"))),
-)
-async def send(panes: Panes, params: SendText) -> Delivery:
-    """Type text into a pane."""
-    pane = panes.registry.living(params.pane, params.session, params.incarnation)
-    number = panes.store.next_id("delivery")
-    await panes.act(panes.keyboard.text(pane, params.text, params.submit))
-    return Delivery(delivery=f"d{number}", state="submitted" if params.submit else "pasted")
 
 
 class PressKeys(OnePane, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 # Shell integration for bash 4.4 and newer, sourced by rc after the user's own files.
 # rc has set __orch (the file that the daemon lets us source) and __orch_key.
 # Marks are OSC 7717: P prompt begins, B it has ended, C a command begins, D a draft is in the
-# way, S and E begin and end of an exec, N there will be none. None is printed without the key.
+# way, U none is, S and E begin and end of an exec, N there will be none. None is printed without the key.
 # P counts the prompts; C, D and S carry its count, so that one that is printed again is known.
 # Marks go to the terminal, wherever standard output goes. Aliases are off while this is read.
 

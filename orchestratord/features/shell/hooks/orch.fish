@@ -31,7 +31,14 @@ function __orch_hook
     function fish_prompt
         __orch_user_prompt
         builtin printf '%s;B\a\e]133;B\a' $__orch_mark
+        __orch_draft
     end
+end
+
+# What fish did not accept, or draws again, stands behind the prompt.
+function __orch_draft
+    builtin contains -- "$(builtin commandline -b)" '' ' builtin source $__orch'
+    or builtin printf '%s;D;%d\a' $__orch_mark $__orch_count
 end
 
 function __orch_preexec --on-event fish_preexec
@@ -45,6 +52,13 @@ function __orch_enter
     else
         builtin printf '%s;D;%d\a' $__orch_mark $__orch_count >/dev/tty
     end
+end
+
+# Bound to another such key: says whether somebody has begun to type.
+function __orch_probe
+    set -l letter D
+    builtin test -n "$(builtin commandline -b)"; or set letter U
+    builtin printf '%s;%s;%d\a' $__orch_mark $letter $__orch_count >/dev/tty
 end
 
 function __orch_begin
@@ -64,5 +78,6 @@ end
 __orch_hook
 for __orch_map in default insert visual
     bind -M $__orch_map \e'[7717;1~' __orch_enter
+    bind -M $__orch_map \e'[7717;3~' __orch_probe
 end
 set -e __orch_map

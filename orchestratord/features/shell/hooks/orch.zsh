@@ -37,6 +37,15 @@ __orch_enter() {
   fi
 }
 
+# Bound to another such key: says whether somebody has begun to type.
+__orch_probe() {
+  emulate -L zsh
+  setopt no_xtrace no_err_return no_err_exit
+  local letter=D
+  [[ -n $BUFFER || $CONTEXT != start ]] || letter=U
+  builtin printf '%s;%s;%d\a' $__orch_mark $letter $__orch_count >/dev/tty
+}
+
 __orch_addhistory() {
   emulate -L zsh
   setopt no_xtrace no_err_return no_err_exit
@@ -73,8 +82,10 @@ __orch_hook() {
 __orch_hook
 if [[ -o zle ]]; then
   zle -N __orch_enter
+  zle -N __orch_probe
   for __orch_map in emacs viins vicmd main; do
     bindkey -M $__orch_map '\e[7717;1~' __orch_enter
+    bindkey -M $__orch_map '\e[7717;3~' __orch_probe
   done
   unset __orch_map
 else

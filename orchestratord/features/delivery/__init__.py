@@ -1,0 +1,1 @@
+"""Delivering text to programs: typed, pasted, submitted, with evidence for each step."""
