@@ -150,7 +150,7 @@ class Attempt:
         live, wanted = self._live, self._live.record.wanted
         async with self._keyboard.turn(self._pane) as hand:
             await self._tools.shells.probe(self._pane, hand)
-            before = await witness.look()
+            before = await witness.look_caught_up()
             if (reason := obstacle()) is not None:
                 raise Obstructed(reason)
             check_readable(self._pane, live.text.encode(), secret=wanted.secret)

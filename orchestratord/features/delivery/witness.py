@@ -45,6 +45,9 @@ SWALLOWED = 0.7
 GLANCE = 0.1
 """Seconds between two looks while nothing is written."""
 
+LAG = 0.1
+"""Seconds that a pane's stream may be behind its screen; it is 1 ms on an idle machine."""
+
 ANSWER = 4096
 """Bytes behind an Enter in which output of the program is looked for."""
 
@@ -118,6 +121,22 @@ class Witness:
         except ValueError:
             raise PaneExited(pane=self._pane.id) from None
         return Sight(tuple(line.decode("utf-8", "replace") for line in shown[0]), x, y)
+
+    async def look_caught_up(self) -> Sight:
+        """Return the screen once what it shows is in the pane's stream as well.
+
+        Of a pane that writes on and on, as it is after `LAG`.
+        """
+        stream = self._spool.get(self._pane.id)
+        ends = self._now() + LAG
+        while True:
+            before = (stream.idle(), stream.end) if stream is not None else None
+            sight = await self.look()
+            if stream is None or self._now() >= ends:
+                return sight
+            stream.look()
+            if before == (True, stream.end) and stream.idle():
+                return sight
 
     async def arrived(self, before: Sight, seconds: float, *, editor: bool) -> Arrival | None:
         """Wait until the text that was just typed has arrived; None if the program does not read.

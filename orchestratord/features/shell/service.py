@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -207,9 +206,9 @@ class Shells:
         )  # fmt: skip
 
     def moment(self, pane: PaneRecord) -> Moment | None:
-        """Return what a pane's shell is doing, by all that it has written up to now.
+        """Return what a pane's shell is doing, by all that it has written; None without a shell.
 
-        None if it has no integration. Not for listeners of output, who are read to here.
+        Not for listeners of output, who are read to here.
         """
         shell, stream = self._shells.get(pane.id), self.spool.get(pane.id)
         if shell is None or stream is None:
@@ -221,10 +220,7 @@ class Shells:
         return shell.moment()
 
     async def probe(self, pane: PaneRecord, hand: Hand) -> None:
-        """Have a shell at its prompt say whether there is a draft, if its output cannot tell.
-
-        What it says is then in `moment`. ``hand`` has the pane's keyboard.
-        """
+        """Have a shell say whether there is a draft, if its output cannot tell; see `moment`."""
         shell = self._shells.get(pane.id)
         if shell is not None:
             await probe(shell, hand)
