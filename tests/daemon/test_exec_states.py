@@ -65,7 +65,8 @@ async def test_a_draft_is_neither_executed_nor_changed(
     error = await refused(opened.run(f"touch {tmp_path}/ours"))
     assert (error.kind, error.data["reason"]) == ("PaneBusy", "draft")
     assert (await opened.state())["state"] == "draft"
-    await opened.send("ft", submit=True)
+    await opened.send("ft")
+    await daemon.call("pane.keys", pane=opened.id, keys=["Enter"])
     done = await opened.run("echo after", queue=True)
     assert (ended(done), done["output"]) == (("exit_code", 0), "after\n")
     assert [file.name for file in tmp_path.iterdir()] == ["draft"]
