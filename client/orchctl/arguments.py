@@ -19,6 +19,8 @@ TEXTS = ("text", "command")
 
 GLOBALS = {
     "socket": "string",
+    "host": "string",
+    "context": "string",
     "json": "boolean",
     "text": "boolean",
     "quiet": "boolean",
@@ -35,7 +37,7 @@ class Words:
     """Reads words against typed fields; ``options`` and ``values`` are what it has found."""
 
     def __init__(self, words: list[str], options: "dict[str, Any]") -> None:
-        self._words = words
+        self.words = words
         self._at = 0
         self._types: dict[str, str] = {}
         self.options = options
@@ -45,7 +47,7 @@ class Words:
 
     def command(self) -> str:
         """Read global flags up to the first other word and return that, or nothing."""
-        while self._at < len(self._words):
+        while self._at < len(self.words):
             word = self._next()
             if not _is_flag(word):
                 return word
@@ -55,10 +57,10 @@ class Words:
     def read(self, types: dict[str, str]) -> None:
         """Read all remaining words; ``types`` are the command's fields."""
         self._types = types
-        while self._at < len(self._words):
+        while self._at < len(self.words):
             word = self._next()
             if word == "--":
-                self.rest = self._words[self._at :]
+                self.rest = self.words[self._at :]
                 return
             if _is_flag(word):
                 self._flag(word)
@@ -67,7 +69,7 @@ class Words:
 
     def _next(self) -> str:
         self._at += 1
-        return self._words[self._at - 1]
+        return self.words[self._at - 1]
 
     def _flag(self, word: str) -> None:
         name, given, text = ("help", "", "") if word == "-h" else word[2:].partition("=")
@@ -97,7 +99,7 @@ class Words:
             target[key] = convert(kind, text, key)
 
     def _value(self, word: str) -> str:
-        if self._at >= len(self._words):
+        if self._at >= len(self.words):
             raise usage(f"{word} needs a value")
         return self._next()
 

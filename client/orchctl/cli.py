@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchctl.arguments import Entry
+    from orchctl.hosts import Host
 
 
 class Invocation:
@@ -28,6 +29,8 @@ class Invocation:
         self.options = options
         self._link: Link | None = None
         self._path = ""
+        self._host: Host | None = None
+        self._looked = False
 
     @property
     def json(self) -> bool:
@@ -50,9 +53,25 @@ class Invocation:
     def socket(self) -> str:
         """Return the path of the daemon's socket."""
         if not self._path:
-            path = self.options.get("socket") or wire.socket_path()
-            self._path = os.path.abspath(path)  # noqa: PTH100 (pathlib: +6 ms)
+            if (host := self.host) is not None:
+                self._path = host.path
+            else:
+                path = self.options.get("socket") or wire.socket_path()
+                self._path = os.path.abspath(path)  # noqa: PTH100 (pathlib: +6 ms)
         return self._path
+
+    @property
+    def host(self) -> "Host | None":
+        """Return the host whose daemon is meant, None if it is this one."""
+        if not self._looked:
+            self._looked = True
+            if _elsewhere(self.options):
+                from orchctl.contexts import chosen
+                from orchctl.hosts import Host
+
+                url, program = chosen(self.options)
+                self._host = Host(url, program) if url else None
+        return self._host
 
     def link(self, expected: bool = False) -> Link:
         """Return the connection, made (and the daemon started) when there is none.
@@ -71,6 +90,8 @@ class Invocation:
 
     def connect(self, expected: bool = False) -> "_Socket":
         """Return a new connection to the daemon, which is started when there is none."""
+        if (host := self.host) is not None:
+            return host.connect(self.autostart)
         path = self.socket
         try:
             return wire.connect(path)
@@ -161,6 +182,28 @@ class Invocation:
         out(render(result, columns, noun, self.quiet).encode(errors="backslashreplace"))
 
 
+def _elsewhere(options: "dict[str, Any]") -> bool:
+    """Say whether the daemon that is meant may be another host's; cheap, for it seldom is."""
+    environment = os.environ
+    if "host" in options:
+        if "socket" in options:
+            raise usage("--host and --socket exclude each other", "write ssh://HOST/PATH/OF/SOCKET")
+        return True
+    if "socket" in options:
+        return False
+    if "context" in options or environment.get("ORCHCTL_HOST"):
+        return True
+    if environment.get("ORCHCTL_CONTEXT"):
+        return True
+    if environment.get("ORCHESTRATORD_SOCKET") or environment.get("ORCH_PANE"):
+        return False
+    try:
+        os.stat(wire.home_path("XDG_CONFIG_HOME", ".config") + "/orchestratord/context")  # noqa: PTH116
+    except (OSError, RpcError):
+        return False
+    return True
+
+
 def out(data: bytes) -> None:
     """Write all of it to standard output."""
     view = memoryview(data)
@@ -224,6 +267,10 @@ def run_command(name: str, entry: "Entry", line: Words) -> int:
         raise
     if line.options.get("help") or line.options.get("version"):
         return _about(name, line.options)
+    if "there" in entry[6] and (host := invocation.host) is not None:
+        from orchctl.hosts import there
+
+        return host.run(there(line.words, invocation.json), terminal=name == "attach")
     if ":" in entry[0]:
         module, function = entry[0].split(":")
         program = getattr(__import__("orchctl." + module, None, None, [function]), function)

@@ -19,6 +19,8 @@ from orchctl.render import terminal_width
 
 GLOBAL_FLAGS = (
     ("--socket PATH", "The daemon's socket; else ORCHESTRATORD_SOCKET, your own, the system's."),
+    ("--host URL", "The daemon of another host: ssh://[USER@]HOST[:PORT]; else ORCHCTL_HOST."),
+    ("--context NAME", "The daemon of a context; else ORCHCTL_CONTEXT or the current one."),
     ("--json", "JSON on standard output, and errors as JSON; the default when not a terminal."),
     ("--text", "What a terminal would show, also when there is none."),
     ("--quiet", "Only ids and values, for scripts."),

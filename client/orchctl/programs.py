@@ -29,26 +29,26 @@ PROGRAMS: "dict[str, Entry]" = {
     "up": (
         "life:up", "Start the daemon, if it does not run.",
         "", ((),),
-        (), (), "", None),
+        (), (), "there", None),
     "down": (
         "life:down", "Stop the daemon. Panes live on.",
         "", ((),),
         (("tmux", "boolean", False, '{"description":"End the tmux server and all panes too."}'),
          ("all", "boolean", False, '{"description":"The same as --tmux."}')),
-        (), "", None),
+        (), "there", None),
     "status": (
         "life:status", "Tell how the daemon is; exit 1 when it does not run.",
         "", ((),),
-        (), (), "", None),
+        (), (), "there", None),
     "doctor": (
         "doctor:doctor", "Check what the daemon needs, also while it does not run.",
         "", ((),),
-        (), ("check", "verdict", "detail", "remedy"), "", None),
+        (), ("check", "verdict", "detail", "remedy"), "there", None),
     "uninstall": (
         "life:uninstall", "Stop everything and remove units and state.",
         "", ((),),
         (YES,),
-        (), "", None),
+        (), "there", None),
     "systemd": (
         "units:main", "Install, remove or show the systemd units.",
         "", (("action",),),
@@ -61,12 +61,28 @@ PROGRAMS: "dict[str, Entry]" = {
          ("keep_panes", "boolean", False,
           '{"description":"At uninstall leave tmux running, and the panes in it."}'),
          YES),
-        (), "", None),
+        (), "there", None),
     "attach": (
         "attach:attach", "Hand the terminal to tmux, in a session of the daemon.",
         "", ((), ("session",)),
         (MAYBE_SESSION,),
+        (), "there", None),
+    "socket": (
+        "hosts:say_socket", "Print where the daemon's socket is.",
+        "", ((),),
+        (("up", "boolean", False, '{"description":"Start the daemon, if it does not run."}'),),
         (), "", None),
+    "context": (
+        "contexts:main", "Name daemons on other hosts, and choose the one that is meant.",
+        "A context is a URL, ssh://[USER@]HOST[:PORT][/PATH/OF/SOCKET], reached by OpenSSH. The "
+        "context default is this host. In panes of ours no context is current.",
+        (("action",), ("action", "name"), ("action", "name", "url")),
+        (("action", "string", True, '{"enum":["add","use","list","remove"]}'),
+         ("name", "string", False, '{"description":"The context\'s name."}'),
+         ("url", "string", False, '{"description":"Its URL, for add."}'),
+         ("program", "string", False,
+          '{"description":"The orchctl to run on that host, if it is not on PATH there."}')),
+        ("name", "current", "url", "program"), "", None),
     "call": (
         "batch:call", "Call any method with parameters as JSON.",
         "", (("method",), ("method", "params")),
