@@ -20,6 +20,7 @@ class Things(NamedTuple):
     window: str
     pane: str
     exec: str
+    delivery: str
     decision: str | None
     watch: str | None
     wait: str | None
@@ -82,6 +83,9 @@ CASES: dict[str, Case] = {
     "decision.get": of("decision"),
     "decision.list": anything(),
     "decision.wait": of("decision", timeout=0),
+    "delivery.cancel": of("delivery"),
+    "delivery.get": of("delivery"),
+    "delivery.list": anything(),
     "event.list": anything(limit=1),
     "event.subscribe": anything(),
     "exec.cancel": of("exec"),

@@ -75,7 +75,9 @@ async def things(daemon: Daemon, owner: AgentClient | None, other: str) -> Thing
     run = await daemon.call("pane.exec", pane=pane, command="true", wait=False)
     if owner is not None:
         await daemon.call("pane.give", pane=pane, to=owner.name)
-    made = Things(session["id"], session["pane"]["window"], pane, run["exec"], *[None] * 3, name)
+    sent = await daemon.call("pane.send", pane=pane, text="")
+    ids = session["id"], session["pane"]["window"], pane, run["exec"], sent["delivery"]
+    made = Things(*ids, *[None] * 3, name)
     if owner is not None and not {"read:own", "read:all"} & {*owner.record["scopes"]}:
         return made
     call = owner.call if owner is not None else daemon.call
