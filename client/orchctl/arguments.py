@@ -198,13 +198,18 @@ def _without(form: tuple[str, ...], values: "dict[str, Any]") -> tuple[str, ...]
 
 def synopsis(name: str, entry: "Entry") -> str:
     """Return how a command is typed, on one line."""
+    return "usage: " + "  or  ".join(typed(name, entry))
+
+
+def typed(name: str, entry: "Entry") -> "list[str]":
+    """Return each form in which a command is typed."""
     forms = []
     for form in entry[3]:
         shown = [
             word[:-3].upper() + "..." if word.endswith("...") else word.upper() for word in form
         ]
         forms.append(" ".join(["orchctl", name, *shown]))
-    return "usage: " + "  or  ".join(forms)
+    return forms
 
 
 def within(session: str, pane: str) -> str:

@@ -247,7 +247,9 @@ def _about(name: str, options: "dict[str, Any]") -> int:
     elif options.get("help"):
         out((manual.command(*find(name)) if name else manual.overview()).encode())
     else:
-        raise usage("no command was given", "orchctl help lists them")
+        raise usage(
+            "no command was given", "orchctl help lists them, orchctl session-create dev begins"
+        )
     return 0
 
 

@@ -21,13 +21,15 @@ OLDEST_TMUX = (3, 2)
 
 def doctor(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     """Show every check with its verdict and remedy; 1 when one fails."""
-    checks = [
+    own = [
         _guarded("tmux", tmux),
         _guarded("state directory", lambda: directory("state directory", Path(wire.state_dir()))),
         _guarded("socket directory", lambda: socket_directory(invocation)),
         _guarded("systemd", lambda: systemd(invocation)),
-        *_guarded_daemon(invocation),
     ]
+    daemons = _guarded_daemon(invocation)
+    told = {check["check"] for check in daemons}  # what the daemon finds itself is nearer to it
+    checks = [c for c in own if c["check"] not in told or c["verdict"] != "ok"] + daemons
     invocation.show(encode(checks).encode(errors="backslashreplace"), entry[5], "check")
     return 1 if any(check["verdict"] == "fail" for check in checks) else 0
 

@@ -11,11 +11,21 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
-from orchctl.arguments import synopsis
+from orchctl.arguments import typed
 from orchctl.cli import Invocation, find, out
 from orchctl.commands import ALIASES, COMMANDS
 from orchctl.programs import PROGRAMS, with_base
 from orchctl.render import terminal_width
+
+FIRST_STEPS = (
+    ("orchctl session-create dev", "A session with a shell, p1; starts the daemon if none runs."),
+    ("orchctl pane-exec dev/p1 'make test'", "A command in that shell: its output and exit code."),
+    ("orchctl pane-create dev build -- make -k", "A program in a pane of its own, by name."),
+    ("orchctl pane-list", "What runs; with --state exited, what has ended and how."),
+    ("orchctl tail build", "What it prints, as it comes."),
+    ("orchctl attach dev", "The very same panes in this terminal; C-b d leaves them."),
+    ("orchctl down", "Stops the daemon; the panes live on, and the next command finds them."),
+)
 
 GLOBAL_FLAGS = (
     ("--socket PATH", "The daemon's socket; else ORCHESTRATORD_SOCKET, your own, the system's."),
@@ -74,6 +84,7 @@ def groups() -> dict[str, dict[str, Any]]:
 def overview() -> str:
     """Return the help of orchctl as a whole."""
     lines = ["usage: orchctl [FLAGS] COMMAND [WORDS] [--field VALUE]", ""]
+    lines += ["to begin with:", *(_item(line, text, 42) for line, text in FIRST_STEPS), ""]
     for noun, commands in groups().items():
         lines.append("commands:" if noun == "orchctl" else f"{noun}:")
         lines += [_item(name, entry[1], 26) for name, entry in commands.items()]
@@ -86,7 +97,11 @@ def overview() -> str:
 def command(name: str, entry: Any) -> str:
     """Return the help of one command."""
     entry = with_base(entry)
-    lines = [synopsis(name, entry), "", *textwrap.wrap(entry[1], _columns())]
+    lines = [
+        "usage: " + "\n   or: ".join(typed(name, entry)),
+        "",
+        *textwrap.wrap(entry[1], _columns()),
+    ]
     for paragraph in filter(None, entry[2].split("\n\n")):
         lines += ["", *textwrap.wrap(paragraph, _columns())]
     if entry[4]:
@@ -172,7 +187,9 @@ def roff() -> str:
     for noun, commands in groups().items():
         lines.append(f".SH {'COMMANDS' if noun == 'orchctl' else noun.upper()}")
         for name, entry in commands.items():
-            lines += [".SS " + _roff(name), _roff(synopsis(name, entry)[7:]), ".br"]
+            lines.append(".SS " + _roff(name))
+            for form in typed(name, entry):
+                lines += [_roff(form), ".br"]
             lines += [_roff(entry[1])]
             lines += [_roff(line) for line in entry[2].splitlines() if line]
             for flag, text in field_texts(entry):

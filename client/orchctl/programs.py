@@ -105,9 +105,11 @@ PROGRAMS: "dict[str, Entry]" = {
          ("limit", "integer", False, '{"description":"At most that many.","minimum":1}')),
         ("seq", "at", "kind", "session", "pane", "data"), "", None),
     "tail": (
-        "stream:tail", "Show a pane's output as it comes.",
+        "stream:tail", "Show a pane's last lines, then its output as it comes.",
         "", (("pane",), ("session", "pane")),
-        (PANE, ("since", "string", False, '{"description":"A cursor; now if absent."}')),
+        (PANE, ("since", "string", False, '{"description":"A cursor, to begin there instead."}'),
+         ("lines", "integer", False,
+          '{"description":"Last lines that come first; 10 on a terminal, else 0.","minimum":0}')),
         (), "", None),
     "completion": (
         "completion:script", "Print the completion script of a shell.",

@@ -35,6 +35,8 @@ _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _COLOUR_ESCAPE = re.compile(r"\x1b\[[0-9;:]*m")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)\Z")
 _TEXT_FIELDS = ("text", "output")
+_NOTHING: tuple[Any, ...] = (None, "", {}, [])
+_DURATIONS = ("uptime", "duration", "last_commit")
 
 
 def render(
@@ -82,21 +84,23 @@ def listing(rows: list[Any], columns: tuple[str, ...], noun: str) -> str:
     if not all(isinstance(row, dict) for row in rows):
         return _lines([cell(row) for row in rows])
     columns = columns or tuple(rows[0])
-    filled = [name for name in columns if any(row.get(name) not in (None, {}, []) for row in rows)]
+    filled = [name for name in columns if any(row.get(name) not in _NOTHING for row in rows)]
+    heads = [name.removesuffix("_at").removesuffix("_name").upper() for name in filled]
     body = [[cell(row.get(name), name) for name in filled] for row in rows]
-    widths = [
-        max(width(text) for text in column)
-        for column in zip([name.upper() for name in filled], *body, strict=True)
-    ]
+    widths = [max(map(width, column)) for column in zip(heads, *body, strict=True)]
     _narrow(widths, terminal_width())
-    lines = [_line([name.upper() for name in filled], widths, "1")]
+    lines = [_line(heads, widths, "1")]
     lines += [_line(texts, widths) for texts in body]
     return _lines(lines)
 
 
 def fields(value: dict[str, Any], indent: int = 0) -> str:
-    """Return an object as aligned ``key: value`` lines, nested objects below their key."""
-    lines = []
+    """Return an object as aligned ``key: value`` lines, nested objects below their key.
+
+    What is not there has no line.
+    """
+    value = {key: item for key, item in value.items() if item not in _NOTHING}
+    lines = [] if value else [" " * indent + "-"]
     longest = max((len(key) for key in value), default=0)
     for key, item in value.items():
         head = " " * indent + safe(key) + ":"
@@ -112,8 +116,21 @@ def fields(value: dict[str, Any], indent: int = 0) -> str:
             inner = [" " * (indent + 2) + safe(line) for line in item.rstrip("\n").split("\n")]
             lines.append("\n".join([head, *inner]))
         else:
-            lines.append(head.ljust(indent + longest + 2) + painted(cell(item, key)))
+            lines += _wrapped(head.ljust(indent + longest + 2), cell(item, key))
     return _lines(lines)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    """Return text behind its head, on as many lines of the terminal as its words need."""
+    room = terminal_width() - width(head)
+    if width(text) <= room or room < 20:
+        return [head + painted(text)]
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and width(lines[-1]) + 1 + width(word) > room:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return [head + lines[0], *(" " * width(head) + line for line in lines[1:])]
 
 
 def cell(value: Any, name: str = "") -> str:
@@ -123,25 +140,56 @@ def cell(value: Any, name: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return age(value) if name in ("uptime", "duration") else f"{value:g}"
+        return age(value) if name in _DURATIONS else f"{value:g}"
     if isinstance(value, str):
         return moment(value) or safe(value)
     if isinstance(value, dict):
-        return " ".join(f"{safe(str(k))}={cell(v)}" for k, v in value.items()) or "-"
+        return _pairs(value, name) or "-"
     if isinstance(value, list):
-        return (" | " if name == "options" else " ").join(map(cell, value)) or "-"
+        between = " | " if name in ("options", "patterns") else " "
+        return between.join(cell(item, name) for item in value) or "-"
+    if isinstance(value, int) and ("bytes" in name or name == "memory"):
+        return size(value)
     return str(value)
 
 
+def _pairs(value: dict[str, Any], name: str) -> str:
+    """Return an object in a cell: of an end how it ended, of a pattern itself, else its members."""
+    if name == "exit" and "status" in value:
+        return cell(value.get("signal") if value["status"] is None else value["status"])
+    if name == "patterns" and "pattern" in value:
+        return cell(value["pattern"])
+    return " ".join(
+        f"{safe(str(key))}={cell(item, name if name == 'memory' else str(key))}"
+        for key, item in value.items()
+        if item not in _NOTHING
+    )
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in the largest unit that leaves at least one of it."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.3g} {unit}" if unit != "B" else f"{count} B"
+        amount /= 1024
+    return f"{amount:.3g} GiB"
+
+
 def moment(text: str) -> str:
-    """Return a time of the wire as an age, or, a day away, as the local date; else nothing."""
+    """Return a time of the wire as what it is from now; a day away as the local date.
+
+    Nothing if the text is no time.
+    """
     if not (match := _MOMENT.match(text)):
         return ""
     seconds = timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
     passed = time.time() - seconds
+    if -1 <= passed < 2:  # the wire's fractions are left out, and its clock may be another
+        return "just now"
     if 0 <= passed < 86400:
-        return age(passed)
-    if -86400 < passed < -1:  # less: another clock than ours wrote it
+        return f"{age(passed)} ago"
+    if -86400 < passed < 0:
         return f"in {age(-passed)}"
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 

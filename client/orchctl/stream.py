@@ -15,6 +15,9 @@ from orchctl.cli import Invocation, out
 from orchctl.render import block, cell, cut, safe, terminal_width
 from orchctl.wire import PATIENCE, Lost, RpcError, encode
 
+LAST_LINES = 10
+"""What ``tail`` shows a person of what was there before."""
+
 
 def follow(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     """Show any streaming method's items as they come."""
@@ -146,5 +149,23 @@ def events(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
 
 
 def tail(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
-    """Show a pane's output as it comes."""
+    """Show a pane's last lines and then its output as it comes, with nothing lost in between.
+
+    Of a pane that has ended the last lines are all there is to come.
+    """
+    lines = params.pop("lines", LAST_LINES if os.isatty(1) and not invocation.json else 0)
+    if "since" not in params and lines:
+        try:
+            asked = {"pane": params["pane"], "lines": lines}
+            screen = json.loads(invocation.call("pane.capture", asked))
+        except RpcError as error:
+            if error.kind != "PaneExited":
+                raise
+            ended = json.loads(invocation.call("pane.get", {"pane": params["pane"]}))["exit"]
+            screen = {"text": "\n".join(ended["last_lines"][-lines:]), "cursor": None}
+        if screen["text"]:
+            show_item(invocation, {"text": screen["text"].rstrip("\n") + "\n"})
+        if screen["cursor"] is None:
+            return 0
+        params["since"] = screen["cursor"]
     return follow(invocation, params, ("pane.tail",))

@@ -23,7 +23,7 @@ def test_a_table_says_what_can_be_chosen_and_how_long_there_is() -> None:
         "default": "not yet", "reason": None, "expires_at": moment(7200), "pane": None,
     }  # fmt: skip
     head, row = render(json.dumps([asked]).encode(), COLUMNS, "decision").splitlines()
-    assert head.split() == ["ID", "STATE", "QUESTION", "OPTIONS", "DEFAULT", "EXPIRES_AT"]
+    assert head.split() == ["ID", "STATE", "QUESTION", "OPTIONS", "DEFAULT", "EXPIRES"]
     assert row.startswith("q7  open   Deploy?   yes | not yet  not yet  in 1h59m")
 
 

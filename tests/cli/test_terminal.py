@@ -9,11 +9,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fake_daemon import FakeDaemon, Hang
-from orchctl.render import age, block, cut, essence, render, safe, width
+from fake_daemon import Failure, FakeDaemon, Hang, Stream
+from orchctl.render import width
 from terminal import on_a_terminal
 
 PANES = [
@@ -46,9 +45,9 @@ async def test_a_list_is_a_table_whose_columns_are_straight(
     daemon.answers["pane.list"] = PANES
     assert await shown(environment | {"NO_COLOR": ""}, "pane-list") == (
         0,
-        "ID  NAME   SESSION_NAME  STATE    COMMAND\n"
-        "p1  build  dev           running  make\n"
-        "p2  日本   dev           lost     e\u0301\\x1b[2J\n",
+        "ID  NAME   SESSION  STATE    COMMAND\n"
+        "p1  build  dev      running  make\n"
+        "p2  日本   dev      lost     e\u0301\\x1b[2J\n",
     )
 
 
@@ -58,9 +57,9 @@ async def test_a_terminal_with_colours_gets_them_sparingly(
     daemon.answers["pane.list"] = PANES[:1]
     _, text = await shown(environment | {"TERM": "xterm"}, "pane-list")
     assert text == (
-        "\x1b[1mID\x1b[0m  \x1b[1mNAME\x1b[0m   \x1b[1mSESSION_NAME\x1b[0m  "
+        "\x1b[1mID\x1b[0m  \x1b[1mNAME\x1b[0m   \x1b[1mSESSION\x1b[0m  "
         "\x1b[1mSTATE\x1b[0m    \x1b[1mCOMMAND\x1b[0m\n"
-        "p1  build  dev           \x1b[36mrunning\x1b[0m  make\n"
+        "p1  build  dev      \x1b[36mrunning\x1b[0m  make\n"
     )
 
 
@@ -86,7 +85,7 @@ async def test_one_object_is_aligned_fields_and_a_screen_is_text(
     plain = environment | {"NO_COLOR": "1"}
     assert await shown(plain, "pane-get", "p1") == (
         0,
-        "id:     p1\nstate:  idle\nlabels: a=b\nexit:   -\n",
+        "id:     p1\nstate:  idle\nlabels: a=b\n",
     )
     assert await shown(plain, "pane-capture", "p1") == (0, "$ ls\nöl\\x1b]52;c;evil\\x07\n")
 
@@ -132,52 +131,43 @@ async def test_the_manual_page_is_shown_by_man(environment: dict[str, str]) -> N
     assert "\\fB" not in text
 
 
-@pytest.mark.parametrize(
-    ("text", "columns"), [("abc", 3), ("日本", 4), ("e\u0301", 1), ("👍", 2), ("", 0)]
-)
-def test_the_width_of_text_is_what_a_terminal_gives_it(text: str, columns: int) -> None:
-    assert width(text) == columns
-
-
-def test_nothing_that_a_terminal_would_obey_is_left_in_text() -> None:
-    hostile = "".join(
-        map(chr, [*range(32), 127, *range(0x80, 0xA0), 0x202E, 0x2066, 0xFEFF, 0xD800])
+async def test_a_long_value_goes_on_below_itself(
+    daemon: FakeDaemon, environment: dict[str, str]
+) -> None:
+    daemon.answers["pane.get"] = {"id": "p1", "labels": {f"key{n}": "value" for n in range(6)}}
+    _, text = await shown(environment | {"NO_COLOR": "1"}, "pane-get", "p1", columns=40)
+    assert text == (
+        "id:     p1\n"
+        "labels: key0=value key1=value key2=value\n"
+        "        key3=value key4=value key5=value\n"
     )
-    made = safe(hostile)
-    assert made.isascii()
-    assert made.isprintable()
-    assert block("\x1b[31mred\x1b[2J\x9b31m\x1b[") == "red\\x1b[2J\\x9b31m\\x1b[\n"
 
 
-def test_cut_text_never_exceeds_its_columns() -> None:
-    assert [cut("日本語", n) for n in (6, 5, 4, 3)] == ["日本語", "日本~", "日~", "日~"]
+async def test_tail_shows_the_last_lines_and_goes_on_where_they_end(
+    daemon: FakeDaemon, environment: dict[str, str]
+) -> None:
+    daemon.answers["pane.capture"] = {"text": "one\ntwo", "cursor": "c5"}
+    daemon.answers["pane.tail"] = Stream([{"text": "three\n", "cursor": "c6"}])
+    assert await shown(environment, "tail", "build") == (0, "one\ntwo\nthree\n")
+    assert daemon.requests == [
+        ("pane.capture", {"pane": "build", "lines": 10}),
+        ("pane.tail", {"pane": "build", "since": "c5"}),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.25, "250ms"), (5, "5s"), (185, "3m5s"), (3599, "59m"), (3725, "1h2m"), (90000, "1d1h")],
-)
-def test_an_age_names_its_largest_units(seconds: float, text: str) -> None:
-    assert age(seconds) == text
+async def test_tail_of_a_pane_that_has_ended_shows_its_last_lines(
+    daemon: FakeDaemon, environment: dict[str, str]
+) -> None:
+    daemon.answers["pane.capture"] = Failure("PaneExited", 412, "pane p1 has ended")
+    daemon.answers["pane.get"] = {"exit": {"status": 0, "last_lines": ["a", "b", "c"]}}
+    assert await shown(environment, "tail", "p1", "--lines", "2") == (0, "b\nc\n")
 
 
-@pytest.mark.parametrize(
-    ("result", "text"),
-    [
-        ({"count": 3}, "3\n"),
-        (None, ""),
-        (True, "yes\n"),
-        ({"killed": []}, "-\n"),
-        ({"events": [], "next": 1}, "no events\n"),
-        ([1, "a\n"], "1\na\\n\n"),
-    ],
-)
-def test_small_results_are_shown_plainly(result: Any, text: str) -> None:
-    assert render(json.dumps(result).encode(), ("seq",) if "events" in str(result) else ()) == text
-
-
-def test_essence_of_a_nested_list_is_its_ids() -> None:
-    assert essence({"panes": [{"id": "p1"}, {"id": "p2"}]}) == ["p1", "p2"]
+async def test_the_help_of_a_command_has_each_form_on_a_line(environment: dict[str, str]) -> None:
+    _, text = await shown(environment, "help", "pane-kill")
+    assert text.startswith(
+        "usage: orchctl pane-kill PANE\n   or: orchctl pane-kill SESSION PANE\n\n"
+    )
 
 
 @pytest.fixture

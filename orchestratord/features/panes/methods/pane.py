@@ -45,7 +45,9 @@ from orchestratord.model import (
 from orchestratord.rpc.method import Again, Call, Cli, method
 from orchestratord.rpc.receipts import Ids
 
-COLUMNS = ("id", "name", "session_name", "state", "command", "cwd", "width", "height", "created_at")
+COLUMNS = (
+    "id", "name", "session_name", "state", "exit", "command", "cwd", "width", "height", "created_at"
+)  # fmt: skip
 ABOUT_ONE = (PaneNotFound, AmbiguousName, SessionNotFound)
 ABOUT_LIVING = (*ABOUT_ONE, PaneExited, StaleIncarnation)
 ONE_PANE = (("pane",), ("session", "pane"))
