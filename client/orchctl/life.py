@@ -137,9 +137,19 @@ def uninstall(invocation: Invocation, params: dict[str, Any], entry: Any) -> int
     units = getattr(__import__("orchctl.units", None, None, ["main"]), "main")  # noqa: B009
     units(invocation, {"action": "uninstall", "yes": True}, entry)
     remove_state(state)
+    if "socket" not in invocation.options and not os.environ.get("ORCHESTRATORD_SOCKET"):
+        remove_sockets(Path(wire.own_socket_path()).parent)
     if not (invocation.json or invocation.quiet):
         out(b"orchestratord is uninstalled; the Python package is your installer's to remove\n")
     return 0
+
+
+def remove_sockets(directory: Path) -> None:
+    """Delete what the sockets' directory holds, if that is nothing but ours."""
+    if directory.is_symlink() or not directory.is_dir() or directory.stat().st_uid != os.getuid():
+        return
+    if all(path.name.startswith("orchestratord") for path in directory.iterdir()):
+        shutil.rmtree(directory)
 
 
 def remove_state(state: Path) -> None:

@@ -20,7 +20,7 @@ from orchctl.render import terminal_width
 FIRST_STEPS = (
     ("orchctl session-create dev", "A session with a shell, p1; starts the daemon if none runs."),
     ("orchctl pane-exec dev/p1 'make test'", "A command in that shell: its output and exit code."),
-    ("orchctl pane-create dev build -- make -k", "A program in a pane of its own, by name."),
+    ("orchctl pane-create dev build -- make", "A program in a pane of its own, by name."),
     ("orchctl pane-list", "What runs; with --state exited, what has ended and how."),
     ("orchctl tail build", "What it prints, as it comes."),
     ("orchctl attach dev", "The very same panes in this terminal; C-b d leaves them."),

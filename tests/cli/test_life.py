@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from orchctl.life import remove_state
+from orchctl.life import remove_sockets, remove_state
 from orchctl.wire import RpcError
 from orchctl_run import Orchctl
 
@@ -35,6 +35,19 @@ def test_a_directory_that_is_not_a_state_directory_is_left(
             remove_state(place)
     assert (home / "orchestratord.log").exists()
     assert (other / "thesis").exists()
+
+
+def test_the_directory_of_sockets_goes_too_unless_something_else_is_in_it(tmp_path: Path) -> None:
+    directory = tmp_path / "orchestratord"
+    (directory / "orchestratord-tmux").mkdir(parents=True)
+    (directory / "orchestratord.sock.lock").touch()
+    (directory / "thesis").touch()
+    remove_sockets(directory)
+    assert (directory / "orchestratord.sock.lock").exists()
+    (directory / "thesis").unlink()
+    remove_sockets(directory)
+    remove_sockets(directory)
+    assert not directory.exists()
 
 
 async def test_uninstall_without_a_terminal_wants_yes(orchctl: Orchctl) -> None:
