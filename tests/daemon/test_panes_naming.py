@@ -166,7 +166,8 @@ async def test_panes_are_renamed_in_our_records_and_sessions_in_tmux_too(
     await daemon.call("pane.rename", pane="prod/a")
     assert tmux(place, "list-windows", "-t", "=prod:", "-F", "#{window_name}").split() == ["w"]
     assert [(e["kind"], e["data"].get("name")) for e in await history(daemon, since=since)] == [
-        ("pane.renamed", "a"), ("session.renamed", "prod"), ("pane.renamed", None),
+        ("pane.renamed", "a"), ("session.renamed", "prod"), ("window.renamed", "w"),
+        ("pane.renamed", None),
     ]  # fmt: skip
     assert await kind(daemon.call("session.get", session="dev")) == "SessionNotFound"
 

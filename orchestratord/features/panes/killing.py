@@ -15,6 +15,10 @@ from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.survivor import Survivor, escaped
 from orchestratord.tmux.process import Process, Stat, in_session, read_stat
 
+FINDING_OUT = 15.0
+"""Seconds after SIGKILL in which it must be known how a pane ended: 5 ms, but not on a machine
+with nine programs waiting for each of its cores; a tmux that does not answer takes them all."""
+
 
 class Killing:
     """Ends panes that are to be killed. Its state is on the stacks of the kills under way."""
@@ -32,12 +36,12 @@ class Killing:
         returned, not signalled.
         """
         self._endings.asked_for(pane, by)
-        deadline = self._clock.monotonic() + grace + 5
+        deadline = self._clock.monotonic() + grace + FINDING_OUT
         doomed = _Doomed(pane.place.process)
         again = min(grace / 4, 0.1)  # bash loses a hangup that meets the end of its child
         for number, wait in (
             (signal.SIGHUP, again), (signal.SIGHUP, grace / 2 - again),
-            (signal.SIGTERM, grace / 2), (signal.SIGKILL, 5.0),
+            (signal.SIGTERM, grace / 2), (signal.SIGKILL, FINDING_OUT),
         ):  # fmt: skip
             if not doomed.signal(number, spared=pane.program is not None):
                 self._endings.begin(pane)
