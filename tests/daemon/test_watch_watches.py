@@ -168,6 +168,18 @@ async def test_a_respawned_pane_is_looked_at_again(daemon: Daemon) -> None:
     assert await kind(daemon.call("watch.resume", watch="watch1")) == "WatchStopped"
 
 
+async def test_a_watch_that_fires_once_takes_the_first_of_many_matches(
+    daemon: Daemon, place: Place
+) -> None:
+    await session(daemon)
+    made, opened = await gated(daemon, place, "seq 1000; exec sleep 1e5")
+    await watch(daemon, r"\d+", fire="once")
+    opened.touch()
+    await told(daemon, 0, "watch.ended")
+    assert await matched(daemon, 1) == [(made["id"], r"\d+", "1")]
+    assert (await daemon.call("watch.get", watch="watch1"))["state"] == "stopped"
+
+
 async def test_debouncing_acts_on_the_first_of_a_burst(daemon: Daemon, place: Place) -> None:
     await session(daemon)
     _, opened = await gated(daemon, place, "seq 500; exec sleep 1e5")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from orchestratord.clock import Clock
 from orchestratord.errors import Fault
 from orchestratord.features.panes.access import touch
 from orchestratord.features.panes.fault import PaneExited
@@ -36,6 +37,9 @@ from orchestratord.features.watch.fault import ActionUnavailable
 from orchestratord.features.watch.model import Act
 from orchestratord.features.watch.rights import Rights
 from orchestratord.tmux.client import TmuxGone
+
+CAUSED = 2.0
+"""Seconds after an action into a pane for which what that pane prints may come of it."""
 
 INTO_PANES = (Exec, Send, Keys, Respawn, Create)
 """Actions whose effect may match again, so that watches can chase each other."""
@@ -86,7 +90,7 @@ class Actor:
     ``on_kept`` with a pane and the watch that keeps it from now on.
     """
 
-    def __init__(self, panes: Panes) -> None:
+    def __init__(self, panes: Panes, clock: Clock) -> None:
         self.execute: Execute | None = None
         self.ask: OpenDecision | None = None
         self.message: SendMessage | None = None
@@ -94,7 +98,9 @@ class Actor:
         self.on_typing: Callable[[str, PaneRecord, str], None] = lambda *_: None
         self.on_kept: Callable[[str, str], None] = lambda *_: None
         self._panes = panes
+        self._clock = clock
         self._turns = Turns()
+        self._touched: dict[str, float] = {}
 
     def check(self, actions: Sequence[Action], rights: Rights) -> None:
         """Refuse what could never be carried out.
@@ -110,6 +116,10 @@ class Actor:
             if isinstance(action, Keys):
                 for key in action.keys:
                     check_key(key)
+
+    def caused(self, pane_id: str) -> bool:
+        """Whether what a pane does now may come of what a watch has just done to it."""
+        return self._clock.monotonic() - self._touched.get(pane_id, -CAUSED) < CAUSED
 
     async def carry_out(self, order: Order) -> Act:
         """Do it as whoever made the watch, and say what came of it; a fault is a result."""
@@ -157,8 +167,16 @@ class Actor:
             case action:
                 return "done", await self._into_pane(order, action, pane)
 
+    def _touch(self, pane_id: str) -> None:
+        now = self._clock.monotonic()
+        self._touched[pane_id] = now
+        for old in [p for p, at in self._touched.items() if now - at > CAUSED]:
+            del self._touched[old]
+
     async def _into_pane(self, order: Order, action: Action, pane: PaneRecord) -> str | None:
         panes = self._panes
+        if not isinstance(action, Create):
+            self._touch(pane.id)
         match action:
             case Send(text=text, submit=submit):
                 _living(pane)
@@ -176,7 +194,9 @@ class Actor:
                     raise PaneExited(pane=pane.id)
                 await panes.act(panes.creation.respawn(pane, command, {}))
             case Create() as create:
-                return (await panes.act(self._create(order, create))).id
+                made = await panes.act(self._create(order, create))
+                self._touch(made.id)
+                return made.id
         return None
 
     async def _kill(self, order: Order, pane: PaneRecord, grace: float) -> tuple[str, str | None]:

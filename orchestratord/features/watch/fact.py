@@ -59,7 +59,7 @@ class WatchResumed(Fact, frozen=True, kw_only=True):
 
 
 class WatchEnded(Fact, frozen=True, kw_only=True):
-    """A watch looks no longer. ``reason`` is fired, ttl, loop, slow or deleted."""
+    """A watch looks no longer. ``reason``: fired, ttl, loop, slow, deleted, defect."""
 
     watch: str
     reason: str

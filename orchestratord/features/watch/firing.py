@@ -1,8 +1,8 @@
 """When a watch may act on a match: debouncing, and the end of loops. Pure.
 
 A watch whose actions bring about its own matches, or those of another that brings
-about its own, would never end. Nothing can tell that from a busy program but the
-rate: so many actions into one pane within so many seconds are taken for a loop.
+about its own, would never end. Of the actions that follow a match in a pane into
+which a watch has just acted, so many within so many seconds are taken for a loop.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 
 LOOP_ACTS = 30
 LOOP_SECONDS = 10.0
-"""That many actions into a pane by one watch within so many seconds are a loop."""
+"""That many such actions of a watch into a pane within so many seconds are a loop."""
 
 
 class Debounce:

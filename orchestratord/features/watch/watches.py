@@ -65,7 +65,7 @@ class Watches:
     def __init__(
         self, panes: Panes, feeds: Feeds, quota: Quota, store: Store, bus: Bus, clock: Clock
     ) -> None:
-        self.actor = Actor(panes)
+        self.actor = Actor(panes, clock)
         self.actor.on_typing = self._typing
         self.actor.on_kept = lambda pane, watch: self._write_soon([table.keep(pane, watch)])
         self._panes = panes

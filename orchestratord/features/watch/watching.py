@@ -27,7 +27,10 @@ from orchestratord.features.watch.model import Act, Firing
 from orchestratord.features.watch.needle import Needle
 from orchestratord.features.watch.record import Fired, WatchRecord
 from orchestratord.features.watch.sight import Seen, Sight
+from orchestratord.log import Log
 from orchestratord.store.db import Statement
+
+log = Log("watch")
 
 QUEUED = 10_000
 """Matches that wait to be written; a watch that finds more cannot keep up, and says so."""
@@ -72,6 +75,7 @@ class Watching:
         self.fired = False
         self._acts: set[asyncio.Task[None]] = set()
         self._worker = asyncio.create_task(self._work(), name=f"{record.id}")
+        self._worker.add_done_callback(self._over)
 
     @property
     def active(self) -> bool:
@@ -128,7 +132,7 @@ class Watching:
         now = self._clock.monotonic()
         for found in seen:
             if not self.active:
-                return
+                break
             suppressed = self._debounce.passes(found.pane.id, found.pattern, now)
             if suppressed is None:
                 continue
@@ -240,14 +244,20 @@ class Watching:
             self.stop("fired")
 
     def _loops(self, order: Order) -> bool:
-        """Count an action into a pane; if there are too many, end this watch."""
-        if not isinstance(order.action, INTO_PANES):
+        """Count an action into a pane that may come of another; end this watch if it loops."""
+        if not isinstance(order.action, INTO_PANES) or not self._actor.caused(order.pane.id):
             return False
         target = getattr(order.action, "pane", None) or order.pane.id
         if not self._guard.loops(target, self._clock.monotonic()):
             return False
         self.stop("loop")
         return True
+
+    def _over(self, worker: asyncio.Task[None]) -> None:
+        """Say so if the watch has ended by a defect of ours; never be silent."""
+        if not worker.cancelled() and (error := worker.exception()) is not None:
+            log.error("a watch failed", watch=self.record.id, error=repr(error))
+            self.stop("defect")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
