@@ -149,7 +149,7 @@ async def test_a_pane_that_ended_is_read_and_tells_how(
         assert met["exit"]["status"] == 5
         read = await agent.call("read", pane=opened["pane"])
         assert read["untrusted_output"] == "last words"
-        again = await agent.call("open", session="dev", name="job", command=command)
+        again = await agent.call("open", session="dev", name="job2", command=command)
         assert again["created"]
 
 

@@ -75,8 +75,8 @@ class Shell:
 
     def hear(self, part: Slice) -> None:
         """Take output of the pane."""
-        if part.gap and self.incarnation != self.pane.incarnation:
-            self.respawned()
+        if part.data and self.incarnation != self.pane.incarnation:
+            self.respawned()  # its event may come later than its first prompt
         begin = part.next.offset - len(part.data)
         now = self._host.clock.monotonic()
         for notice in self.prompt.feed(begin, part.data, now, part.gap):
