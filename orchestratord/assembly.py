@@ -16,6 +16,8 @@ from orchestratord.clock import Clock
 from orchestratord.config import Configuration, Settings
 from orchestratord.events import Bus
 from orchestratord.features.agents.audit import Audit
+from orchestratord.features.agents.leases import Leases
+from orchestratord.features.agents.messages import Messages
 from orchestratord.features.agents.service import Agents
 from orchestratord.features.decisions.service import Decisions
 from orchestratord.features.delivery.service import Deliveries
@@ -24,7 +26,7 @@ from orchestratord.features.panes.service import Panes
 from orchestratord.features.shell.run import Wanted
 from orchestratord.features.shell.service import Shells
 from orchestratord.features.system.service import System
-from orchestratord.features.watch.actor import Execute
+from orchestratord.features.watch.actor import Execute, SendMessage
 from orchestratord.features.watch.feed import Feeds
 from orchestratord.features.watch.quota import Quota
 from orchestratord.features.watch.waits import Waits
@@ -33,6 +35,7 @@ from orchestratord.process import login_environment
 from orchestratord.rpc.again import answering, resolving
 from orchestratord.rpc.method import Table
 from orchestratord.rpc.policy import Limits
+from orchestratord.rpc.principal import acting
 from orchestratord.rpc.server import Server
 from orchestratord.store.db import Store
 from orchestratord.tmux.link import Link
@@ -79,6 +82,8 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system = System(configuration, store, link, clock)
     panes = Panes(store, link, mirror, spool, clock, environment)
     agents = Agents(panes, store, clock, settings.tmux_socket)
+    leases = Leases(panes, store, bus, clock)
+    messages = Messages(agents.roll, store, clock)
     audit = Audit(store, clock)
     audit.days = lambda: system.configuration.settings.retention_days
     decisions = Decisions(store, panes.registry, clock)
@@ -89,16 +94,25 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system.reconcile = panes.reconcile
     paste = settings.tmux_socket.parent / "paste"
     deliveries = Deliveries(panes, shells, store, bus, clock, paste)
-    counting = (panes, agents, decisions, watches, deliveries)
+    counting = (panes, agents, leases, messages, audit, decisions, watches, deliveries)
     system.counts = lambda: {k: v for part in counting for k, v in part.counts().items()}
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
+    agents.on_end.append(leases.end_of)
+    panes.view.lease_of = leases.holder_of
+    panes.keyboard.gate = leases.check
     system.sees = panes.registry.sees
     waits.prompts = shells.at_prompt
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask
-    features = (system, panes, agents, audit, decisions, shells, waits, watches, deliveries)
+    watches.actor.message = _messaging(messages)
+    deliveries.blocked = lambda pane, typist: "lease" if leases.bars(pane, typist) else None
+    leases.on_change = deliveries.poke
+    features = (
+        system, panes, agents, leases, messages, audit, decisions, shells, waits, watches,
+        deliveries,
+    )  # fmt: skip
     return Parts(link, system, panes, agents, audit, features)
 
 
@@ -130,6 +144,17 @@ def _executing(shells: Shells) -> Execute:
         return live.run.id
 
     return execute
+
+
+def _messaging(messages: Messages) -> SendMessage:
+    """Return how a watch sends a message: as whoever made it."""
+
+    async def send(*, to: str, text: str, by: str) -> str:
+        now = acting.get()
+        assert now is not None  # a watch acts as its maker
+        return (await messages.send(now.principal, to, text))[0].id
+
+    return send
 
 
 def _limits(settings: Settings) -> Limits:

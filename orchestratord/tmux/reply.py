@@ -176,6 +176,29 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A client as tmux lists it. ``activity`` is a Unix time, ``pane`` what it would type into."""
+
+    activity: int
+    control: bool
+    readonly: bool
+    pane: str
+
+    FORMAT = _format(
+        "#{client_activity}", "#{client_control_mode}", "#{client_readonly}", "#{pane_id}"
+    )
+
+    @classmethod
+    def parse(cls, line: bytes) -> Self:
+        """Read one line of ``FORMAT``."""
+        try:
+            activity, control, readonly, pane = line.decode("ascii").split("\t")
+            return cls(int(activity or "0"), control == "1", readonly == "1", pane)
+        except ValueError as error:
+            raise UnreadableReply(f"a client line of {len(line)} bytes: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerRow:
     """Which server answered."""
 

@@ -232,7 +232,6 @@ async def test_a_watch_that_cannot_be_is_refused(daemon: Daemon) -> None:
     assert await no(patterns=["("]) == "BadPattern"
     assert await no(actions=[{"do": "dance"}]) == "InvalidArgument"
     assert await no(actions=[{"do": "keys", "keys": ["Enterr"]}]) == "BadKey"
-    assert await no(actions=[{"do": "message", "to": "a", "text": "b"}]) == "ActionUnavailable"
     assert await no(patterns=["x"] * 257) == "InvalidArgument"
     await watch(daemon, *[f"x{n}" for n in range(200)])
     error = await refused(watch(daemon, *[f"y{n}" for n in range(57)]))

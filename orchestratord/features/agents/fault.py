@@ -1,8 +1,13 @@
-"""Why a call about agents can be refused."""
+"""Why a call about agents, leases and messages can be refused."""
 
 from __future__ import annotations
 
-from orchestratord.errors import AlreadyExists, NotFound, PermissionDenied
+from orchestratord.errors import (
+    AlreadyExists,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+)
 
 
 class BadToken(PermissionDenied):
@@ -30,3 +35,28 @@ class AgentExists(AlreadyExists):
 
     template = "agent {agent} is registered"
     hint = "retire it first, or take another name"
+
+
+class LeaseNotFound(NotFound):
+    """No lease of that id holds; perhaps it has ended."""
+
+    template = "no lease {lease!r} holds"
+
+
+class MessageNotFound(NotFound):
+    """No message has that id, or it was settled so long ago that it is forgotten."""
+
+    template = "no message {message!r}"
+
+
+class NobodyThere(NotFound):
+    """No living agent has that label."""
+
+    template = "no agent has the label {label!r}"
+
+
+class MailboxFull(ResourceExhausted):
+    """The recipient has as many messages as a mailbox holds; nothing was sent."""
+
+    template = "the mailbox of {to} is full: {limit} {what}"
+    hint = "message-ack makes room"

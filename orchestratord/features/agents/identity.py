@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestratord.clock import Clock
-from orchestratord.features.agents import evidence
+from orchestratord.features.agents.evidence import Finder
 from orchestratord.features.agents.record import AgentRecord, agent_name
 from orchestratord.features.agents.roll import Roll
 from orchestratord.features.panes.registry import Registry
@@ -29,7 +29,7 @@ class Identity:
         self._roll = roll
         self._registry = registry
         self._clock = clock
-        self._tmux_socket = tmux_socket
+        self._finder = Finder(registry.in_process_session, registry.panes.get, tmux_socket)
         self._meters: dict[str, Meter] = {}
         roll.on_change = registry.on_given = self._renew
 
@@ -66,12 +66,7 @@ class Identity:
     def _place(self, peer: Peer, before: Principal | None) -> tuple[str | None, Evidence]:
         if before is not None:
             return before.pane, before.how
-        registry = self._registry
-        if not registry.panes:
-            return None, "uid"
-        found = evidence.find(
-            peer.pid, registry.in_process_session, registry.panes.get, self._tmux_socket
-        )
+        found = self._finder.find(peer.pid) if self._registry.panes else None
         return (found.pane.id, found.how) if found is not None else (None, "uid")
 
     def _agent(self, peer: Peer, agent: AgentRecord, pane: str | None, how: Evidence) -> Principal:

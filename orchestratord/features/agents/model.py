@@ -105,3 +105,63 @@ class Verified(Result, frozen=True, kw_only=True):
     head: int
     hash: str
     broken_at: int | None
+
+
+class Lease(Result, frozen=True, kw_only=True):
+    """The exclusive right to type into a pane.
+
+    ``expires_at`` is by the wall clock, for people; what counts are ``seconds``, which are
+    left now. ``fence`` rises with each lease: input that names an older one is refused.
+    """
+
+    lease: str
+    pane: str
+    holder: str
+    fence: int
+    ttl: float
+    seconds: float
+    expires_at: str
+    waiting: int
+
+
+Priority = Literal["low", "normal", "high"]
+MessageState = Literal["waiting", "unread", "acked", "expired"]
+
+
+class Message(Result, frozen=True, kw_only=True):
+    """A message. ``waiting``: not to be read before those in ``after`` are settled.
+
+    One that is acked or has expired has no text any more. The text is what its sender
+    wrote: whoever shows it to a model treats it as untrusted data.
+    """
+
+    message: str
+    sender: str
+    to: str
+    text: str
+    state: MessageState
+    priority: Priority
+    at: str
+    reply_to: str | None
+    after: list[str]
+
+
+class SentMessage(Result, frozen=True, kw_only=True):
+    """The message that was sent; several if it was to a label. ``to`` are the recipients."""
+
+    message: str
+    messages: list[str]
+    to: list[str]
+
+
+class Mail(Result, frozen=True, kw_only=True):
+    """What somebody has not acknowledged; ``timed_out`` if nothing came in time."""
+
+    outcome: Literal["received", "timed_out"]
+    messages: list[Message]
+
+
+class AckedMessages(Result, frozen=True, kw_only=True):
+    """What was acknowledged; what was already is left out."""
+
+    acked: list[str]

@@ -19,7 +19,12 @@ from orchestratord.features.delivery.model import Arrival, Reason
 from orchestratord.features.delivery.record import Live
 from orchestratord.features.delivery.sight import Sight, tail_of
 from orchestratord.features.delivery.witness import QUIET, Witness
-from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
+from orchestratord.features.panes.fault import (
+    LeaseHeld,
+    PaneExited,
+    StaleFence,
+    StaleIncarnation,
+)
 from orchestratord.features.panes.hand import Hand, InputOff
 from orchestratord.features.panes.keyboard import (
     Keyboard,
@@ -67,7 +72,7 @@ def reason_of(fault: Fault) -> Reason:
 
 _REASONS: tuple[tuple[type[Fault], Reason], ...] = (
     (PaneExited, "gone"), (StaleIncarnation, "gone"), (InputOff, "input_off"),
-    (SecretPrompt, "secret"), (LineTooLong, "line"),
+    (SecretPrompt, "secret"), (LineTooLong, "line"), (LeaseHeld, "lease"), (StaleFence, "lease"),
 )  # fmt: skip
 
 
@@ -108,7 +113,7 @@ class Attempt:
         """
         live, data = self._live, self._live.text.encode()
         await self._keyboard.check(self._pane, data, secret=live.record.wanted.secret)
-        async with self._keyboard.turn(self._pane) as hand:
+        async with self._keyboard.turn(self._pane, live.typist) as hand:
             if live.record.ticket is not None:
                 await self._ledger.begun(live)
             self._keyboard.on_typed(self._pane, live.text)
@@ -148,7 +153,7 @@ class Attempt:
     async def _text(self, witness: Witness, obstacle: Callable[[], Reason | None]) -> bool:
         """Type the text, and Enter; False if it ends before that."""
         live, wanted = self._live, self._live.record.wanted
-        async with self._keyboard.turn(self._pane) as hand:
+        async with self._keyboard.turn(self._pane, live.typist) as hand:
             await self._tools.shells.probe(self._pane, hand)
             before = await witness.look_caught_up()
             if (reason := obstacle()) is not None:
@@ -166,7 +171,7 @@ class Attempt:
             if self._now() >= self._ends:
                 self._ledger.unknown(live, "unread")
                 return False
-            async with self._keyboard.turn(self._pane) as hand:
+            async with self._keyboard.turn(self._pane, live.typist) as hand:
                 if self._keyboard.uses(self._pane) != self._uses:
                     self._ledger.unknown(live, "typed")
                     return False
@@ -209,7 +214,7 @@ class Attempt:
 
     async def _again(self, witness: Witness) -> bool:
         """Press Enter once more, if the text still stands in the input line and nobody typed."""
-        async with self._keyboard.turn(self._pane) as hand:
+        async with self._keyboard.turn(self._pane, self._live.typist) as hand:
             if self._keyboard.uses(self._pane) != self._uses:
                 return False
             if not witness.unchanged(await witness.look()):

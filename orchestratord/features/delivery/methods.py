@@ -16,12 +16,14 @@ from orchestratord.features.delivery.fault import (
 from orchestratord.features.delivery.model import Delivery, DeliveryState
 from orchestratord.features.delivery.record import Wanted
 from orchestratord.features.delivery.service import Deliveries
+from orchestratord.features.panes.fault import LeaseHeld, StaleFence
 from orchestratord.features.panes.hand import InputOff
 from orchestratord.features.panes.keyboard import MAX_TEXT, LineTooLong, SecretPrompt
 from orchestratord.features.panes.methods.owner import owner_of
 from orchestratord.features.panes.methods.pane import (
     ABOUT_LIVING,
     ABOUT_ONE,
+    Fence,
     Incarnation,
     OnePane,
 )
@@ -82,7 +84,15 @@ class SendText(OnePane, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    secret: Annotated[
+        bool,
+        Meta(
+            description="Type it although the program asks for a secret; it is stored nowhere.",
+            extra={"needs": "input.secret"},
+        ),
+    ] = False
     incarnation: Incarnation | None = None
+    fence: Fence | None = None
 
 
 def sent_again(deliveries: Deliveries, ids: Ids) -> Delivery:
@@ -96,7 +106,7 @@ def sent_again(deliveries: Deliveries, ids: Ids) -> Delivery:
     again=Again(resolved=Deliveries.resolved, answer=sent_again),
     errors=(
         *ABOUT_LIVING, PaneBusy, InputOff, LineTooLong, SecretPrompt, UnpastableText,
-        TooManyDeliveries,
+        TooManyDeliveries, LeaseHeld, StaleFence,
     ),
     cli=Cli(forms=(("pane", "text"), ("session", "pane", "text"))),
 )  # fmt: skip
@@ -113,8 +123,7 @@ async def send(deliveries: Deliveries, params: SendText, call: Call) -> Delivery
         timeout = QUEUED if params.queue else AT_ONCE
     wanted = Wanted(
         submit=params.submit or params.confirm, confirm=params.confirm, paste=params.paste,
-        queue=params.queue, secret=deliveries.may_send_secret(call),
-        timeout=timeout,
+        queue=params.queue, secret=params.secret, fence=params.fence, timeout=timeout,
     )  # fmt: skip
     work = deliveries.send(pane, params.text, wanted, owner_of(call), call.ticket)
     return (await deliveries.panes.act(work, call.ticket)).record.shown()

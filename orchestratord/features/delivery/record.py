@@ -16,6 +16,7 @@ from orchestratord.features.delivery.model import (
     Evidence,
     Reason,
 )
+from orchestratord.features.panes.typist import Typist
 from orchestratord.rpc.receipts import Ticket
 from orchestratord.store.db import Statement
 
@@ -37,6 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paste: bool | None = None
     queue: bool = False
     secret: bool = False
+    fence: int | None = None
     timeout: float = 10.0
 
     @property
@@ -102,3 +104,8 @@ class Live:
         self.stored = False
         self.writing: asyncio.Task[None] | None = None
         self.ended = asyncio.Event()
+
+    @property
+    def typist(self) -> Typist:
+        """Who types it, also when its turn comes much later."""
+        return Typist(self.record.owner, self.record.wanted.fence)

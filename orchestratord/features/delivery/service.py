@@ -27,16 +27,21 @@ from orchestratord.features.delivery.ledger import Ledger
 from orchestratord.features.delivery.line import Line
 from orchestratord.features.delivery.model import Reason
 from orchestratord.features.delivery.record import Live, Wanted
-from orchestratord.features.panes.fault import PaneExited, StaleIncarnation
+from orchestratord.features.panes.fault import (
+    LeaseHeld,
+    PaneExited,
+    StaleFence,
+    StaleIncarnation,
+)
 from orchestratord.features.panes.hand import InputOff
 from orchestratord.features.panes.keyboard import LineTooLong, SecretPrompt, terminal
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
 from orchestratord.features.panes.turn import Turns
+from orchestratord.features.panes.typist import Typist
 from orchestratord.features.shell.fault import IntegrationLost, PaneBusy
 from orchestratord.features.shell.service import Shells
 from orchestratord.log import Log
-from orchestratord.rpc.method import Call
 from orchestratord.rpc.principal import allow
 from orchestratord.rpc.receipts import Ticket
 from orchestratord.store.db import Store
@@ -52,22 +57,23 @@ AGAIN = 5.0
 
 _ENDED = {"pane.exited", "pane.killed", "pane.lost", "pane.respawned"}
 
+_FINAL = (PaneExited, StaleIncarnation, StaleFence, InputOff, LineTooLong, SecretPrompt)
+"""What waiting does not change."""
+
 log = Log("delivery")
 
 
 class Deliveries:
     """Every text that is delivered.
 
-    Hooks: ``may_send_secret`` says whether a call may type where a secret is asked for,
-    ``blocked`` why an owner may not type into a pane now (who knows leases fills it, and
-    calls `poke` when that changes).
+    ``blocked`` says why somebody may not type into a pane now; who knows leases fills it,
+    and calls `poke` when that changes.
     """
 
     def __init__(
         self, panes: Panes, shells: Shells, store: Store, bus: Bus, clock: Clock, directory: Path
     ) -> None:
-        self.may_send_secret: Callable[[Call], bool] = lambda _: False
-        self.blocked: Callable[[PaneRecord, str], Reason | None] = lambda *_: None
+        self.blocked: Callable[[PaneRecord, Typist], Reason | None] = lambda *_: None
         self.panes = panes
         self.ledger = Ledger(store, panes.registry, clock)
         self._shells = shells
@@ -210,7 +216,7 @@ class Deliveries:
         One that may wait does so until a shell of ours is at its prompt. Another one goes
         to the program that runs in the shell, if any does.
         """
-        blocked = self.blocked(pane, live.record.owner)
+        blocked = self.blocked(pane, live.typist)
         moment = self._shells.moment(pane)
         if blocked is not None or moment is None:
             return blocked
@@ -289,8 +295,10 @@ class Deliveries:
             await self._attempt(live, pane, ends)
         except Obstructed as obstacle:
             live.record.reason = obstacle.reason
-        except (PaneExited, StaleIncarnation, InputOff, LineTooLong, SecretPrompt) as fault:
+        except _FINAL as fault:
             self.ledger.refused(live, reason_of(fault))
+        except LeaseHeld:
+            live.record.reason = "lease"
         except Fault as problem:  # no tmux, or no disk: later
             log.info("a delivery waits on", delivery=live.record.id, reason=str(problem))
 

@@ -112,10 +112,13 @@ class Creation:
     async def session(self, name: str, wish: Wish) -> tuple[SessionRecord, PaneRecord]:
         """Make a session with its first pane."""
         number = self._store.next_id
-        session_id = f"s{number('session')}"
-        release = self._registry.reserve(name, None, session_id)
-        made = self._sessions[name] = asyncio.Event()
-        try:
+        session_id, pane_id = f"s{number('session')}", f"p{number('pane')}"
+        with contextlib.ExitStack() as reserved:
+            reserved.callback(self._registry.claim(wish.owner, pane_id))
+            reserved.callback(self._registry.reserve(name, None, session_id))
+            made = self._sessions[name] = asyncio.Event()
+            reserved.callback(made.set)
+            reserved.callback(self._sessions.pop, name)
             server = await self._link.connected()
             width, height = wish.size or DEFAULT_SIZE
             session = SessionRecord(
@@ -127,7 +130,7 @@ class Creation:
                 id=f"w{number('window')}", session=session.id, tmux="", server=server.uuid,
                 name=wish.name or name,
             )  # fmt: skip
-            pane = self._draft(wish, session, window)
+            pane = self._draft(wish, session, window, pane_id)
             intent = Intent(pane=pane, window=window, session=session, ticket=wish.ticket)
 
             def commands(born: birth.Birth) -> list[bytes]:
@@ -137,10 +140,6 @@ class Creation:
                 )  # fmt: skip
 
             await (await self._carry_out(intent, wish.program.env, commands))
-        finally:
-            release()
-            del self._sessions[name]
-            made.set()
         failpoint("create.after_result")
         return session, pane
 
@@ -148,6 +147,7 @@ class Creation:
         """Make a pane in a session, by splitting one or in a window of its own."""
         number = f"p{self._store.next_id('pane')}"
         with contextlib.ExitStack() as reserved:
+            reserved.callback(self._registry.claim(wish.owner, number))
             if wish.name is not None:
                 reserved.callback(self._registry.reserve(wish.name, session.id, number))
             if wish.place == "window":

@@ -97,3 +97,21 @@ class NoRoom(FailedPrecondition):
     """The window has no room for the split that was asked for."""
 
     template = "no room to split {pane} to the {place}"
+
+
+class LeaseHeld(FailedPrecondition):
+    """Input to the pane is somebody else's at the moment; nothing was typed.
+
+    ``holder`` is who has the lease, or ``attached``: a person at an attached client
+    has been active on the pane's window, though not necessarily typing.
+    """
+
+    retryable = True
+    template = "input to pane {pane} is held by {holder} for {seconds:g} s at most"
+    hint = "lease-acquire --wait waits for it"
+
+
+class StaleFence(FailedPrecondition):
+    """The fence is not that of the lease that holds; whoever had it has lost it."""
+
+    template = "fence {fence} is stale: input to pane {pane} is {state}"

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from orchestratord.errors import FailedPrecondition, InvalidArgument
@@ -22,6 +22,7 @@ from orchestratord.features.panes.hand import Hand
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.start import begun
 from orchestratord.features.panes.turn import Turns
+from orchestratord.features.panes.typist import Typist, whoever
 from orchestratord.tmux.keys import named, typed
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.process import Process, in_session, read_stat
@@ -143,46 +144,53 @@ def check_key(key: str) -> None:
     raise BadKey(key=key[:40])
 
 
+Gate = Callable[[PaneRecord, Typist], Awaitable[None]]
+
+
+async def _open(_: PaneRecord, __: Typist) -> None:
+    """Let everybody type."""
+
+
 class Keyboard:
     """Types into panes, one call after the other.
 
     Its state is who waits for which pane, and how often anything was typed into each.
-    ``on_typed`` is called with each text before it is typed, or before a program
-    shows it as if it had been.
+    ``gate`` is asked each time whether somebody may type, and raises if not. ``on_typed``
+    is called with each text before it is typed, or before a program shows it as if it
+    had been. Whoever acts types, unless ``by`` says who.
     """
 
     def __init__(self, link: Link) -> None:
         self.on_typed: Callable[[PaneRecord, str], None] = lambda *_: None
+        self.gate: Gate = _open
         self._link = link
         self._turns = Turns()
         self._uses: dict[str, int] = {}
 
-    async def keys(self, pane: PaneRecord, keys: list[str]) -> None:
+    async def keys(self, pane: PaneRecord, keys: list[str], by: Typist | None = None) -> None:
         """Press keys by their names, all or none."""
         for key in keys:
             check_key(key)
         await begun(pane)
-        self.on_typed(pane, "".join(key if len(key) == 1 else "\n" for key in keys))
-        await self._type(pane, named(keys, pane.place.pane), leave_mode=False)
+        shown = "".join(key if len(key) == 1 else "\n" for key in keys)
+        await self._type(pane, named(keys, pane.place.pane), by, shown, leave_mode=False)
 
     async def text(
-        self, pane: PaneRecord, text: str, submit: bool, *, secret: bool = False
+        self, pane: PaneRecord, text: str, submit: bool, by: Typist | None = None
     ) -> None:
         """Type text byte for byte; with ``submit`` press Enter right after it.
 
         What another call types comes before or after all of it. Ends early, with
         ``PaneExited`` or ``StaleIncarnation``, when the program that it began for does.
-        ``secret`` says that the text may go where a secret is asked for.
         """
         data = text.encode()
-        await self.check(pane, data, secret=secret)
+        await self.check(pane, data)
         enter = named(["Enter"], pane.place.pane) if submit else []
-        self.on_typed(pane, text)
-        await self._type(pane, [*typed(data, pane.place.pane), *enter])
+        await self._type(pane, [*typed(data, pane.place.pane), *enter], by, text)
 
-    async def raw(self, pane: PaneRecord, data: bytes) -> None:
+    async def raw(self, pane: PaneRecord, data: bytes, by: Typist | None = None) -> None:
         """Type bytes of ours, without a look at who reads them."""
-        await self._type(pane, typed(data, pane.place.pane))
+        await self._type(pane, typed(data, pane.place.pane), by)
 
     async def check(self, pane: PaneRecord, data: bytes, *, secret: bool = False) -> None:
         """Refuse what `check_readable` does; wait until who is to be interrupted has begun."""
@@ -191,13 +199,15 @@ class Keyboard:
             await begun(pane)
 
     @contextlib.asynccontextmanager
-    async def turn(self, pane: PaneRecord) -> AsyncIterator[Hand]:
+    async def turn(self, pane: PaneRecord, by: Typist | None = None) -> AsyncIterator[Hand]:
         """Wait until nobody else types into a pane; nobody does until this ends.
 
-        The hand types for the incarnation that the pane has now.
+        The hand types for the incarnation that the pane has now. Raises what the gate
+        does: somebody else has the pane's lease, say.
         """
-        hand = Hand(self._link, pane, pane.incarnation)
+        hand, typist = Hand(self._link, pane, pane.incarnation), by or whoever()
         async with self._turns.of(pane.id):
+            await self.gate(pane, typist)
             try:
                 yield hand
             finally:
@@ -210,9 +220,12 @@ class Keyboard:
         return self._uses.get(pane.id, 0)
 
     async def _type(
-        self, pane: PaneRecord, lines: Iterable[bytes], *, leave_mode: bool = True
-    ) -> None:
-        async with self.turn(pane) as hand:
+        self, pane: PaneRecord, lines: Iterable[bytes], by: Typist | None, shown: str = "", *,
+        leave_mode: bool = True,
+    ) -> None:  # fmt: skip
+        async with self.turn(pane, by) as hand:
+            if shown:
+                self.on_typed(pane, shown)
             for keys in lines:
                 await hand.press(keys, leave_mode=leave_mode)
 

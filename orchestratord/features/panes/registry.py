@@ -26,6 +26,7 @@ from orchestratord.features.panes.fault import (
     WindowNotFound,
 )
 from orchestratord.features.panes.record import PaneRecord, SessionRecord, WindowRecord
+from orchestratord.rpc.meter import QuotaExceeded
 from orchestratord.store.db import Statement
 
 Record = PaneRecord | WindowRecord | SessionRecord
@@ -33,6 +34,9 @@ Record = PaneRecord | WindowRecord | SessionRecord
 _NOUNS = {PaneRecord: "pane", WindowRecord: "window", SessionRecord: "session"}
 _SAVE = "INSERT OR REPLACE INTO terminals (id, noun, ended, record) VALUES (?, ?, ?, ?)"
 _FORGET = "DELETE FROM terminals WHERE id = ?"
+
+PANES_OF_AGENT = 32
+"""Panes that are in tmux and belong to one agent."""
 
 REMEMBERED = 1000
 """Ended panes whose record and certificate stay; the oldest go first."""
@@ -68,6 +72,7 @@ class Registry:
         self.sizes_stale = False
         self.on_given: Callable[[], None] = lambda: None
         self._holders: dict[int, PaneRecord] = {}
+        self._claims: dict[str, str] = {}
         self._reserved: dict[tuple[str | None, str], str] = {}
 
     def load(self, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -134,6 +139,23 @@ class Registry:
 
     def _release(self, key: tuple[str | None, str]) -> None:
         self._reserved.pop(key, None)
+
+    def claim(self, owner: str, pane: str) -> Callable[[], None]:
+        """Count a pane that is about to be made for an owner; the returned function lets go.
+
+        Raises:
+            QuotaExceeded: an agent has as many as one may have.
+        """
+        if owner.startswith("agent:"):
+            have = sum(p.owner == owner for p in self.live_panes())
+            have += sum(o == owner and i not in self.panes for i, o in self._claims.items())
+            if have >= PANES_OF_AGENT:
+                raise QuotaExceeded(owner=owner, what="panes", limit=PANES_OF_AGENT)
+        self._claims[pane] = owner
+        return lambda: self._unclaim(pane)
+
+    def _unclaim(self, pane: str) -> None:
+        self._claims.pop(pane, None)
 
     def live_sessions(self) -> list[SessionRecord]:
         """Return the sessions that have not ended."""

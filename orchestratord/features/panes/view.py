@@ -60,6 +60,7 @@ class View:
         self._mirror = mirror
         self._spool = spool
         self._clock = clock
+        self.lease_of: Callable[[str], str | None] = lambda _: None
         self.shell_of: Callable[[PaneRecord], ShellLook | None] = lambda _: None
         self.connected: Callable[[], bool] = lambda: True
         self._looks: dict[str, Look] = {}
@@ -158,7 +159,7 @@ class View:
             pid=pane.place.process.pid, foreground=look.foreground if look else None,
             cwd=look.cwd if look and look.cwd else pane.cwd, exit=pane.exit, width=pane.width,
             height=pane.height, title=pane.title, labels=pane.labels, owner=pane.owner,
-            lease=None, created_at=pane.created_at,
+            lease=self.lease_of(pane.id), created_at=pane.created_at,
             last_output_at=rfc3339(datetime.fromtimestamp(last, UTC)) if last else None,
             cursor=str(stream.cursor) if stream else f"{pane.epoch}.0",
             shell_integration=shell.integration if shell else "none", shell=shell,

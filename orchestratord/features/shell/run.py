@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from orchestratord.features.panes.keyboard import signal_name
+from orchestratord.features.panes.typist import Typist
 from orchestratord.features.shell.model import EndedBy, Exec, ExecState
 from orchestratord.store.db import Statement
 
@@ -38,6 +39,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: str | None = None
     idle: float | None = None
     sentinel: bool = False
+    fence: int | None = None
 
 
 class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -65,6 +67,11 @@ class Run(msgspec.Struct, kw_only=True, omit_defaults=True):
     ended_by: EndedBy | None = None
     exit_code: int | None = None
     left: bool = False
+
+    @property
+    def typist(self) -> Typist:
+        """Who types it, also when its turn comes much later."""
+        return Typist(self.owner, self.wanted.fence)
 
     def statement(self) -> Statement:
         """Return the statement that writes it as it is now."""

@@ -365,7 +365,7 @@ class Shells:
         self.ledger.add(live)
         try:
             await self.ledger.running(live)
-            await self.keyboard.text(pane, text, submit=True)
+            await self.keyboard.text(pane, text, submit=True, by=run.typist)
         except Fault:
             shell.cancel(live)
             raise

@@ -201,7 +201,7 @@ class Shell:
             if live.cancelled:
                 host.integration.disarm(pane.id)
                 return
-            await host.keyboard.raw(pane, TRIGGERS[self.kind])
+            await host.keyboard.raw(pane, TRIGGERS[self.kind], run.typist)
         except (Fault, OSError) as problem:
             self.prompt.expecting = False
             self._fail(live, problem)

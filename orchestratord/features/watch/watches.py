@@ -9,6 +9,7 @@ get a label or a place that fits, are looked at from their first byte, or from t
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -47,7 +48,7 @@ from orchestratord.rpc.principal import allow, visible
 from orchestratord.store.db import Statement, Store
 from orchestratord.tmux.stream import Cursor
 
-WATCHES = 256
+WATCHES, WATCHES_OF_AGENT = 256, 64
 """Watches of one owner, the stopped ones not counted."""
 
 STOPPED = 200
@@ -78,6 +79,7 @@ class Watches:
         self._watches: dict[str, Watching] = {}
         self._give_back: dict[str, Callable[[], None]] = {}
         self._saved: dict[tuple[str, str], Spot] = {}
+        self._making: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._housekeeper: asyncio.Task[None] | None = None
         self._deaf: Callable[[], None] = lambda: None
@@ -132,8 +134,10 @@ class Watches:
         self.actor.check(terms.actions, rights)
         needles = [Needle(expression) for expression in terms.patterns]
         mine = [w for w in self._watches.values() if w.record.owner == owner]
-        if sum(w.record.state != "stopped" for w in mine) >= WATCHES:
-            raise TooManyWatches(owner=owner, limit=WATCHES)
+        limit = WATCHES_OF_AGENT if owner.startswith("agent:") else WATCHES
+        count = sum(w.record.state != "stopped" for w in mine) + self._making[owner]
+        if count >= limit:
+            raise TooManyWatches(owner=owner, limit=limit)
         give_back = self._quota.take(owner, len(needles))
         now = self._clock.now().timestamp()
         record = WatchRecord(
@@ -147,12 +151,15 @@ class Watches:
             table.place(record.id, p.id, Spot(cursor=str(cursors[p.id]), incarnation=p.incarnation))
             for p in fitting
         ]
+        self._making[owner] += 1
         try:
             made = WatchCreated(watch=record.id, owner=owner)
             await self._store.commit([table.save(record), *places], [made])
         except BaseException:
             give_back()
             raise
+        finally:
+            self._making[owner] -= 1
         watch = self._know(record, needles, give_back)
         for pane in fitting:
             self._join(watch, pane, cursors[pane.id])

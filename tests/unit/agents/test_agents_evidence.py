@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestratord.features.agents.evidence import Found, device, find
+from orchestratord.features.agents.evidence import Finder, Found, device
 from orchestratord.features.panes.record import PaneRecord, Place
 from orchestratord.tmux.process import Process, Stat
 
@@ -24,7 +24,8 @@ def stat(pid: int, parent: int, session: int, started: int, terminal: int = 0) -
 def looked(*stats: Stat) -> Found | None:
     """Return what is found of the first of those processes."""
     look = {one.pid: one for one in stats}.get
-    return find(stats[0].pid, {HOLDER: PANE}.get, lambda _: None, Path("/nowhere"), look=look)
+    finder = Finder({HOLDER: PANE}.get, lambda _: None, Path("/nowhere"), look=look)
+    return finder.find(stats[0].pid)
 
 
 def test_the_device_of_a_terminal_is_as_proc_has_it() -> None:
@@ -54,9 +55,25 @@ def test_a_process_that_is_older_than_the_pane_is_not_in_it() -> None:
 
 @pytest.mark.parametrize("pid", [0, -1, 999_999_999])
 def test_a_caller_that_cannot_be_looked_at_is_in_no_pane(pid: int) -> None:
-    assert find(pid, {HOLDER: PANE}.get, lambda _: PANE, Path("/nowhere")) is None
+    assert Finder({HOLDER: PANE}.get, lambda _: PANE, Path("/nowhere")).find(pid) is None
 
 
 def test_ancestors_that_go_round_in_circles_end_the_search() -> None:
     found = looked(stat(300, 301, 300, 80), stat(301, 300, 300, 80))
     assert found is None
+
+
+def test_ancestors_that_are_in_no_pane_are_not_looked_through_again() -> None:
+    looks: list[int] = []
+    known = {s.pid: s for s in (stat(300, 200, 9, 80), stat(301, 200, 9, 81), stat(200, 1, 9, 70))}
+
+    def look(pid: int) -> Stat | None:
+        looks.append(pid)
+        return known.get(pid)
+
+    finder = Finder({HOLDER: PANE}.get, lambda _: None, Path("/nowhere"), look=look)
+    assert [finder.find(pid) for pid in (300, 301)] == [None, None]
+    known[200] = stat(200, HOLDER, HOLDER, 75)  # another process has that pid now
+    known[HOLDER] = stat(HOLDER, 1, HOLDER, 50)
+    assert finder.find(301) == Found(PANE, "ancestor")
+    assert looks == [300, 200, 301, 200, 301, 200]

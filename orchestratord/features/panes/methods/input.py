@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from orchestratord.features.panes.fault import LeaseHeld, StaleFence
 from orchestratord.features.panes.hand import InputOff
 from orchestratord.features.panes.keyboard import (
     BadKey,
@@ -14,8 +15,15 @@ from orchestratord.features.panes.keyboard import (
     signal_name,
     signal_number,
 )
-from orchestratord.features.panes.methods.pane import ABOUT_LIVING, ONE_PANE, Incarnation, OnePane
+from orchestratord.features.panes.methods.pane import (
+    ABOUT_LIVING,
+    ONE_PANE,
+    Fence,
+    Incarnation,
+    OnePane,
+)
 from orchestratord.features.panes.service import Panes
+from orchestratord.features.panes.typist import whoever
 from orchestratord.model import Result
 from orchestratord.rpc.method import Cli, method
 
@@ -32,6 +40,7 @@ class PressKeys(OnePane, frozen=True, kw_only=True):
         ),
     ]
     incarnation: Incarnation | None = None
+    fence: Fence | None = None
 
 
 class Pressed(Result, frozen=True, kw_only=True):
@@ -44,13 +53,13 @@ class Pressed(Result, frozen=True, kw_only=True):
 @method(
     "pane.keys",
     mutates=True,
-    errors=(*ABOUT_LIVING, BadKey, InputOff),
+    errors=(*ABOUT_LIVING, BadKey, InputOff, LeaseHeld, StaleFence),
     cli=Cli(forms=(("pane", "keys..."),)),
 )
 async def keys(panes: Panes, params: PressKeys) -> Pressed:
     """Press keys in a pane, all or none."""
     pane = panes.registry.living(params.pane, params.session, params.incarnation)
-    await panes.act(panes.keyboard.keys(pane, params.keys))
+    await panes.act(panes.keyboard.keys(pane, params.keys, whoever(params.fence)))
     return Pressed(pane=pane.id, keys=len(params.keys))
 
 

@@ -42,6 +42,7 @@ from orchestratord.model import (
     SessionRef,
     ShellName,
 )
+from orchestratord.rpc.meter import QuotaExceeded
 from orchestratord.rpc.method import Again, Call, Cli, method
 from orchestratord.rpc.receipts import Ids
 
@@ -54,6 +55,9 @@ ONE_PANE = (("pane",), ("session", "pane"))
 
 Incarnation = Annotated[
     int, Meta(ge=1, description="Refuse if the pane was respawned since this incarnation.")
+]
+Fence = Annotated[
+    int, Meta(ge=1, description="The fence of the lease under which to type; not a stale one.")
 ]
 Force = Annotated[
     bool, Meta(description="Also if the caller or its supervisor runs there; needs admin.")
@@ -112,12 +116,14 @@ def made_again(panes: Panes, ids: Ids) -> Pane:
     "pane.create",
     mutates=True,
     again=Again(resolved=Panes.resolved, answer=made_again),
-    errors=(SessionNotFound, NameTaken, BadDirectory, NoSuchProgram, BadValue, NoRoom),
+    errors=(
+        SessionNotFound, NameTaken, BadDirectory, NoSuchProgram, BadValue, NoRoom, QuotaExceeded,
+    ),
     cli=Cli(
         forms=(("session",), ("session", "name"), ("session", "name", "command...")),
         columns=COLUMNS,
     ),
-)
+)  # fmt: skip
 async def create(panes: Panes, params: CreatePane, call: Call) -> Pane:
     """Open a pane and run a shell or a program in it."""
     size = (params.width or 200, params.height or 50) if params.width or params.height else None

@@ -33,6 +33,7 @@ from orchestratord.model import (
     SessionRef,
     ShellName,
 )
+from orchestratord.rpc.meter import QuotaExceeded
 from orchestratord.rpc.method import Again, Call, Cli, method
 from orchestratord.rpc.receipts import Ids
 
@@ -72,7 +73,7 @@ def made_again(panes: Panes, ids: Ids) -> NewSession:
     "session.create",
     mutates=True,
     again=Again(resolved=Panes.resolved, answer=made_again),
-    errors=(NameTaken, BadDirectory, NoSuchProgram, BadValue),
+    errors=(NameTaken, BadDirectory, NoSuchProgram, BadValue, QuotaExceeded),
     cli=Cli(forms=(("name",),), columns=_COLUMNS),
 )
 async def create(panes: Panes, params: CreateSession, call: Call) -> NewSession:

@@ -10,6 +10,7 @@ from orchestratord.features.panes.model import Window
 from orchestratord.features.panes.program import Program, Wish
 from orchestratord.features.panes.service import Panes
 from orchestratord.model import Grace, Name, Params, Result, SessionRef, WindowRef
+from orchestratord.rpc.meter import QuotaExceeded
 from orchestratord.rpc.method import Again, Call, Cli, method
 from orchestratord.rpc.receipts import Ids
 
@@ -33,7 +34,7 @@ def made_again(panes: Panes, ids: Ids) -> Window:
     "window.create",
     mutates=True,
     again=Again(resolved=Panes.resolved, answer=made_again),
-    errors=(SessionNotFound, BadDirectory),
+    errors=(SessionNotFound, BadDirectory, QuotaExceeded),
     cli=Cli(forms=(("session",), ("session", "name"))),
 )
 async def create(panes: Panes, params: CreateWindow, call: Call) -> Window:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from orchestratord.features.panes.fault import BadPattern
+from orchestratord.features.panes.fault import BadPattern, LeaseHeld, StaleFence
 from orchestratord.features.panes.keyboard import (
     BadSignal,
     LineTooLong,
@@ -15,7 +15,7 @@ from orchestratord.features.panes.keyboard import (
     signal_number,
 )
 from orchestratord.features.panes.methods.owner import owner_of
-from orchestratord.features.panes.methods.pane import ABOUT_LIVING, Incarnation, OnePane
+from orchestratord.features.panes.methods.pane import ABOUT_LIVING, Fence, Incarnation, OnePane
 from orchestratord.features.shell.fault import (
     BadCommand,
     ExecNotFound,
@@ -95,6 +95,7 @@ class ExecPane(OnePane, frozen=True, kw_only=True):
     max_output: MaxOutput = 262_144
     raw: Raw = False
     incarnation: Incarnation | None = None
+    fence: Fence | None = None
 
 
 @method(
@@ -109,6 +110,8 @@ class ExecPane(OnePane, frozen=True, kw_only=True):
         BadPattern,
         LineTooLong,
         SecretPrompt,
+        LeaseHeld,
+        StaleFence,
     ),
     cli=Cli(forms=(("pane", "command..."), ("session", "pane", "command..."))),
     deadline=None,
@@ -124,7 +127,7 @@ async def exec_(shells: Shells, params: ExecPane, call: Call) -> ExecResult | Be
     timeout = 600.0 if params.timeout is None and params.wait else params.timeout
     wanted = Wanted(
         timeout=timeout, on_timeout=params.on_timeout, until=params.until,
-        idle=params.idle, sentinel=params.sentinel,
+        idle=params.idle, sentinel=params.sentinel, fence=params.fence,
     )  # fmt: skip
     live = await shells.panes.act(
         shells.execute(pane, params.command, wanted, queue=params.queue, owner=owner_of(call))
