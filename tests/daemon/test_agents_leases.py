@@ -119,14 +119,14 @@ async def _read(file: Path) -> str:
 
 
 async def write_lines(one: AgentClient, pane: str) -> bool:
-    """Write lines in three pieces each, ten a lease; say whether the old fence was refused."""
+    """Write lines in two pieces each, ten a lease; say whether the old fence was refused."""
     fence = 0
     for start in range(0, LINES, 10):
         lease = await patiently(one, "lease.acquire", pane=pane, ttl=60, wait=PATIENCE)
         assert lease["fence"] > fence
         fence = lease["fence"]
         for number in range(start, start + 10):
-            for piece in (one.name, f" {number}", " end\n"):
+            for piece in (f"{one.name} {number}", " end\n"):
                 await patiently(one, "pane.send", pane=pane, text=piece, fence=fence)
         await patiently(one, "lease.release", lease=lease["lease"])
     late = patiently(one, "pane.send", pane=pane, text="late", fence=fence)
