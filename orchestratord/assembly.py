@@ -7,6 +7,7 @@ here; ``app`` starts and stops what this returns.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,11 +19,14 @@ from orchestratord.events import Bus
 from orchestratord.features.agents.audit import Audit
 from orchestratord.features.agents.leases import Leases
 from orchestratord.features.agents.messages import Messages
+from orchestratord.features.agents.postman import Deliver, Postman
 from orchestratord.features.agents.service import Agents
 from orchestratord.features.decisions.service import Decisions
+from orchestratord.features.delivery.record import Wanted as Delivered
 from orchestratord.features.delivery.service import Deliveries
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.panes.service import Panes
+from orchestratord.features.panes.view import LINE_EDITORS
 from orchestratord.features.shell.run import Wanted
 from orchestratord.features.shell.service import Shells
 from orchestratord.features.system.service import System
@@ -41,6 +45,9 @@ from orchestratord.store.db import Store
 from orchestratord.tmux.link import Link
 from orchestratord.tmux.mirror import Mirror
 from orchestratord.tmux.spool import Spool
+
+SHELLS = (*LINE_EDITORS, "sh", "dash", "ash", "busybox")
+"""Programs that execute what is typed."""
 
 
 class Feature(Protocol):
@@ -99,7 +106,7 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     system.degraded = panes.degraded
     system.session_id = lambda ref: panes.registry.session(ref).id
     system.pane_id = lambda ref: panes.registry.pane(ref).id
-    agents.on_end.append(leases.end_of)
+    agents.on_end += [leases.end_of, watches.end_of]
     panes.view.lease_of = leases.holder_of
     panes.keyboard.gate = leases.check
     system.sees = panes.registry.sees
@@ -107,11 +114,13 @@ def assemble(configuration: Configuration, store: Store, bus: Bus, clock: Clock)
     watches.actor.execute = _executing(shells)
     watches.actor.ask = decisions.ask
     watches.actor.message = _messaging(messages)
+    postman = Postman(messages, agents.roll, panes, clock)
+    postman.deliver, postman.has_shell = _typing(deliveries), _shell_in(panes, shells)
     deliveries.blocked = lambda pane, typist: "lease" if leases.bars(pane, typist) else None
     leases.on_change = deliveries.poke
     features = (
         system, panes, agents, leases, messages, audit, decisions, shells, waits, watches,
-        deliveries,
+        deliveries, postman,
     )  # fmt: skip
     return Parts(link, system, panes, agents, audit, features)
 
@@ -155,6 +164,30 @@ def _messaging(messages: Messages) -> SendMessage:
         return (await messages.send(now.principal, to, text))[0].id
 
     return send
+
+
+def _typing(deliveries: Deliveries) -> Deliver:
+    """Return how a message is typed into a program: once, and submitted."""
+
+    async def deliver(pane: PaneRecord, text: str, owner: str) -> bool:
+        wanted = Delivered(submit=True, confirm=True)
+        live = await deliveries.send(pane, text, wanted, owner, None)
+        return live.record.state not in ("refused", "cancelled", "queued")
+
+    return deliver
+
+
+def _shell_in(panes: Panes, shells: Shells) -> Callable[[PaneRecord], bool]:
+    """Return whether a pane's input goes to a shell, which would execute it, or may do so."""
+
+    def has_shell(pane: PaneRecord) -> bool:
+        moment = shells.moment(pane)
+        if moment is not None and (moment.lost or moment.state != "busy"):
+            return True
+        front = panes.view.pane(pane).foreground
+        return front is None or front.command in SHELLS or (moment is None and pane.is_shell)
+
+    return has_shell
 
 
 def _limits(settings: Settings) -> Limits:

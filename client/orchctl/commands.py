@@ -92,7 +92,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
                 "scopes",
                 "array:string",
                 False,
-                '{"description":"Scopes and bundles that the caller has; operate.","type":"array","items":{"description":"A scope, or a bundle: observe sees everything, operate also works with its own panes, admin is everything","type":"string","pattern":"^(observe|operate|admin|admin|create|input[.]secret|input:any|input:own|kill:any|kill:own|raw|read:all|read:own)$"},"maxItems":20}',
+                '{"description":"Scopes or bundles that the caller has; else operate.","type":"array","items":{"description":"A scope, or a bundle: observe sees everything, operate also works with its own panes, admin is everything","type":"string","pattern":"^(observe|operate|admin|admin|create|input[.]secret|input:any|input:own|kill:any|kill:own|raw|read:all|read:own)$"},"maxItems":20}',
             ),
             (
                 "ttl",
@@ -111,6 +111,12 @@ COMMANDS: dict[str, tuple[object, ...]] = {
                 "string",
                 False,
                 '{"description":"The pane that it runs in: processes there are it, without a token.","examples":["p17","%5","build","dev/build"],"type":"string","maxLength":200,"minLength":1}',
+            ),
+            (
+                "deliver",
+                "boolean",
+                False,
+                '{"description":"Type its messages into its pane while a program there is idle.","type":"boolean","default":false}',
             ),
             (
                 "labels",
@@ -924,7 +930,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
                 "text",
                 "string",
                 True,
-                '{"description":"What to say.","type":"string","maxLength":65536,"minLength":1}',
+                '{"description":"What to say: any text without control characters.","type":"string","maxLength":65536,"minLength":1,"pattern":"^[^\\\\x00-\\\\x08\\\\x0b-\\\\x1f\\\\x7f-\\\\x9f]*$(?!\\\\n)"}',
             ),
             (
                 "priority",

@@ -34,7 +34,8 @@ def up(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
 
 def down(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     """Stop the daemon and return when it has gone; without one there is nothing to do."""
-    ran = stop(invocation, bool(params.get("tmux") or params.get("all")))
+    tmux = bool(params.get("tmux") or params.get("all"))
+    ran = stop(invocation, tmux, force=bool(params.get("force")))
     if invocation.json:
         out(b'{"stopped":%s}\n' % (b"true" if ran else b"false"))
     elif not invocation.quiet:
@@ -42,8 +43,11 @@ def down(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     return 0
 
 
-def stop(invocation: Invocation, tmux: bool) -> bool:
-    """Stop the daemon, and tmux if told to; say whether one ran."""
+def stop(invocation: Invocation, tmux: bool, force: bool) -> bool:
+    """Stop the daemon, and tmux if told to; say whether one ran.
+
+    ``force`` ends tmux also from within one of its panes.
+    """
     path = invocation.socket
     if path == wire.SYSTEM_SOCKET:
         raise RpcError(
@@ -58,7 +62,8 @@ def stop(invocation: Invocation, tmux: bool) -> bool:
     if link is None:
         link = invocation.link()  # only a daemon knows how to end its tmux server
     with suppress(wire.Lost):
-        link.call("daemon.stop", {"tmux": True} if tmux else {})
+        asked = {"tmux": True} if tmux else {}
+        link.call("daemon.stop", asked | {"force": True} if force else asked)
     if "socket" not in invocation.options and autostart.unit_installed():
         panes = ("orchestratord-tmux.service",) if tmux else ()
         autostart.systemctl("stop", autostart.UNIT, "orchestratord.service", *panes)
@@ -133,7 +138,7 @@ def uninstall(invocation: Invocation, params: dict[str, Any], entry: Any) -> int
         if os.read(0, 100).strip().lower() not in (b"y", b"yes"):
             return 1
     if running(invocation.socket) or autostart.unit_installed():
-        stop(invocation, tmux=True)
+        stop(invocation, tmux=True, force=bool(params.get("force")))
     units = getattr(__import__("orchctl.units", None, None, ["main"]), "main")  # noqa: B009
     units(invocation, {"action": "uninstall", "yes": True}, entry)
     remove_state(state)

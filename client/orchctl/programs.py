@@ -23,6 +23,8 @@ TIMEOUT = ("timeout", "number", False,
            '{"description":"Seconds to wait; 0 is as long as it takes."}')
 SECONDS = ("timeout", "number", True, TIMEOUT[3])
 SINCE = ("since", "integer", False, '{"description":"The number after which to begin."}')
+FORCE = ("force", "boolean", False,
+         '{"description":"Also from within one of the panes that end.","default":false}')
 YES = ("yes", "boolean", False, '{"description":"Do not ask.","default":false}')
 
 PROGRAMS: "dict[str, Entry]" = {
@@ -34,7 +36,7 @@ PROGRAMS: "dict[str, Entry]" = {
         "life:down", "Stop the daemon. Panes live on.",
         "", ((),),
         (("tmux", "boolean", False, '{"description":"End the tmux server and all panes too."}'),
-         ("all", "boolean", False, '{"description":"The same as --tmux."}')),
+         ("all", "boolean", False, '{"description":"The same as --tmux."}'), FORCE),
         (), "there", None),
     "status": (
         "life:status", "Tell how the daemon is; exit 1 when it does not run.",
@@ -47,7 +49,7 @@ PROGRAMS: "dict[str, Entry]" = {
     "uninstall": (
         "life:uninstall", "Stop everything and remove units and state.",
         "", ((),),
-        (YES,),
+        (YES, FORCE),
         (), "there", None),
     "systemd": (
         "units:main", "Install, remove or show the systemd units.",

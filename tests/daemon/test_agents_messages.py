@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from agents_bed import agent
-from living import PATIENCE, Daemon
-from terminals import history, kind
+from delivering import editor, shell_of
+from living import PATIENCE, Daemon, Place, until
+from terminals import history, kind, session, told
 
 
 async def test_agents_and_people_write_to_each_other(daemon: Daemon) -> None:
@@ -59,3 +60,31 @@ async def test_a_watch_sends_messages_as_whoever_made_it(daemon: Daemon) -> None
     await daemon.call("pane.send", pane=made["pane"]["id"], text="ready\n")
     (got,) = (await waiting)["messages"]
     assert (got["sender"], got["text"]) == ("agent:one", "it is ready")
+
+
+async def test_a_message_is_typed_into_an_idle_program_that_wants_it(
+    daemon: Daemon, place: Place
+) -> None:
+    await session(daemon)
+    program = await editor(daemon, place, "--bracketed")
+    one = await agent(daemon, "one", pane=program.id, deliver=True)
+    await daemon.call("message.send", to="one", text="how far are you?\nwe wait")
+    (event,) = await told(daemon, 0, "message.delivered")
+    assert event["agent"] == "one"
+    await until(lambda: bool(program.messages))
+    assert program.messages == ["[message m1 from uid:0] how far are you?\nwe wait"]
+    (kept,) = await one.call("message.list")
+    assert (kept["state"], kept["delivered"]) == ("unread", True)
+
+
+async def test_a_message_is_never_typed_into_a_shell(daemon: Daemon) -> None:
+    await session(daemon)
+    pane = await shell_of(daemon)
+    assert await kind(daemon.call("agent.register", name="x", deliver=True)) == "BadValue"
+    one = await agent(daemon, "one", pane=pane, deliver=True)
+    await daemon.call("message.send", to="one", text="; echo executed")
+    done = await daemon.call("pane.exec", pane=pane, command="echo alive")
+    assert done["output"] == "alive\n"
+    assert "executed" not in (await daemon.call("pane.read", pane=pane))["text"]
+    (kept,) = await one.call("message.list")
+    assert (kept["state"], kept["delivered"]) == ("unread", False)

@@ -58,6 +58,17 @@ async def test_a_dead_agent_s_panes_are_left_as_it_was_registered(daemon: Daemon
     assert (found["owner"], found["exit"] is None) == (owner, end != "kill")
 
 
+async def test_a_dead_agent_s_watches_stop(daemon: Daemon) -> None:
+    await session(daemon)
+    worker = await agent(daemon, "worker")
+    asked = {"panes": {"all": True}, "patterns": ["x"], "actions": [{"do": "emit"}]}
+    watch = await worker.call("watch.create", **asked)
+    await daemon.call("watch.create", **asked)
+    await daemon.call("agent.retire", agent="worker")
+    states = {w["id"]: (w["state"], w["reason"]) for w in await daemon.call("watch.list")}
+    assert states == {watch["id"]: ("stopped", "agent"), "watch2": ("active", None)}
+
+
 async def test_a_program_in_a_dead_agent_s_pane_has_no_rights(daemon: Daemon) -> None:
     await session(daemon)
     worker = await agent(daemon, "worker")

@@ -64,6 +64,13 @@ class MessageSent(Fact, frozen=True, kw_only=True):
     to: str
 
 
+class MessageDelivered(Fact, frozen=True, kw_only=True):
+    """A message was typed into its recipient's pane; it stays in the mailbox until it is acked."""
+
+    message: str
+    to: str
+
+
 class MessageAcked(Fact, frozen=True, kw_only=True):
     """A recipient has acknowledged a message."""
 

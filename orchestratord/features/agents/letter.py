@@ -30,7 +30,10 @@ _FORGET = "DELETE FROM messages WHERE id = ?"
 
 
 class Letter(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A message. ``expires_at`` is a Unix time; ``settled`` says how it ended."""
+    """A message. ``expires_at`` is a Unix time; ``settled`` says how it ended.
+
+    ``delivered`` says that it was typed into its recipient's pane.
+    """
 
     number: int
     sender: str
@@ -42,6 +45,7 @@ class Letter(msgspec.Struct, kw_only=True, omit_defaults=True):
     reply_to: int | None = None
     after: tuple[int, ...] = ()
     settled: MessageState | None = None
+    delivered: bool = False
 
     @property
     def id(self) -> str:
@@ -128,6 +132,11 @@ class Mailboxes:
         found = [x for x in box.values() if x.number > since and self.ready(x)]
         return sorted(found, key=lambda x: (_RANK[x.priority], x.number))
 
+    def undelivered(self, owner: str | None = None) -> list[Letter]:
+        """Return what can be read and was not typed anywhere, of one recipient or of all."""
+        owners = [*self._boxes] if owner is None else [owner]
+        return [x for o in owners for x in self.unread(o) if not x.delivered]
+
     def all_of(self, owner: str) -> list[Letter]:
         """Return every message to somebody, the settled ones too, oldest first."""
         return [letter for letter in self._letters.values() if letter.to == owner]
@@ -151,5 +160,5 @@ class Mailboxes:
             message=letter.id, sender=letter.sender, to=letter.to, text=letter.text,
             state=state, priority=letter.priority, at=letter.at,
             reply_to=f"m{letter.reply_to}" if letter.reply_to is not None else None,
-            after=[f"m{number}" for number in letter.after],
+            after=[f"m{number}" for number in letter.after], delivered=letter.delivered,
         )  # fmt: skip

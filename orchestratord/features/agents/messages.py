@@ -17,7 +17,12 @@ import msgspec
 
 from orchestratord.clock import Clock, rfc3339
 from orchestratord.errors import Fault
-from orchestratord.features.agents.fact import MessageAcked, MessageExpired, MessageSent
+from orchestratord.features.agents.fact import (
+    MessageAcked,
+    MessageDelivered,
+    MessageExpired,
+    MessageSent,
+)
 from orchestratord.features.agents.fault import AgentNotFound, NobodyThere
 from orchestratord.features.agents.letter import Letter, Mailboxes, forget, save
 from orchestratord.features.agents.model import Mail, Message, Priority
@@ -146,6 +151,20 @@ class Messages:
                     await self._news.wait()
                 return Mail(outcome="received", messages=[self._boxes.show(x) for x in found])
         return Mail(outcome="timed_out", messages=[])
+
+    def undelivered(self) -> list[Letter]:
+        """Return what can be read and was not typed anywhere."""
+        return self._boxes.undelivered()
+
+    def next_undelivered(self, owner: str) -> Letter | None:
+        """Return the most urgent of that in one mailbox."""
+        return next(iter(self._boxes.undelivered(owner)), None)
+
+    async def delivered(self, letter: Letter) -> None:
+        """Note that a message was typed into its recipient's pane; a full disk owes that."""
+        letter.delivered = True
+        told = MessageDelivered(agent=agent_name(letter.to), message=letter.id, to=letter.to)
+        await self._store.record([save(letter)], [told])
 
     def number(self, message: str | None) -> int:
         """Return the number of a message after which to look."""

@@ -26,6 +26,7 @@ class Agent(Result, frozen=True, kw_only=True):
     pane: str | None
     panes: list[str]
     on_death: OnDeath
+    deliver: bool
     ttl: float | None
     expires_in: float | None
     created_at: str
@@ -131,7 +132,8 @@ MessageState = Literal["waiting", "unread", "acked", "expired"]
 class Message(Result, frozen=True, kw_only=True):
     """A message. ``waiting``: not to be read before those in ``after`` are settled.
 
-    One that is acked or has expired has no text any more. The text is what its sender
+    One that is acked or has expired has no text any more. ``delivered``: it was typed into
+    the recipient's pane. The text is what its sender
     wrote: whoever shows it to a model treats it as untrusted data.
     """
 
@@ -144,6 +146,7 @@ class Message(Result, frozen=True, kw_only=True):
     at: str
     reply_to: str | None
     after: list[str]
+    delivered: bool
 
 
 class SentMessage(Result, frozen=True, kw_only=True):

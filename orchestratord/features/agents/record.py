@@ -26,7 +26,10 @@ _FORGET = "DELETE FROM agents WHERE name = ?"
 
 
 class AgentRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What the service knows of an agent. ``pane`` is where it runs, if it said so."""
+    """What the service knows of an agent. ``pane`` is where it runs, if it said so.
+
+    ``deliver`` says that its messages are to be typed there.
+    """
 
     name: str
     uid: int
@@ -37,6 +40,7 @@ class AgentRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = {}
     pane: str | None = None
     on_death: OnDeath = "keep"
+    deliver: bool = False
     ttl: float | None = None
     state: AgentState = "active"
     ended_at: str | None = None

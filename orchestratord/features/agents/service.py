@@ -86,7 +86,7 @@ class Agents:
 
     async def register(
         self, principal: Principal, name: str, *, scopes: Iterable[Scope], ttl: float | None,
-        on_death: OnDeath, pane: PaneRecord | None, labels: dict[str, str],
+        on_death: OnDeath, pane: PaneRecord | None, deliver: bool, labels: dict[str, str],
     ) -> tuple[AgentRecord, str]:  # fmt: skip
         """Make an agent, with no more rights than whoever asks for it; return it and its token.
 
@@ -114,6 +114,7 @@ class Agents:
                 scopes=[scope for scope in sorted(EVERYTHING) if scope in given],
                 token_hash=hash_of(token), created_at=rfc3339(self._clock.now()), labels=labels,
                 pane=pane.id if pane is not None else None, on_death=on_death, ttl=ttl,
+                deliver=deliver,
             )  # fmt: skip
             old = self.roll.forgettable()
             told = AgentRegistered(agent=name, by=agent.by, scopes=[*agent.scopes], pane=agent.pane)
@@ -185,6 +186,7 @@ class Agents:
         return Agent(
             agent=agent.name, state=agent.state, by=agent.by, uid=agent.uid, scopes=agent.scopes,
             labels=agent.labels, pane=agent.pane, on_death=agent.on_death, ttl=agent.ttl,
+            deliver=agent.deliver,
             panes=[p.id for p in live if p.owner == agent.owner],
             expires_in=round(due - self._clock.monotonic(), 3) if due is not None else None,
             created_at=agent.created_at, ended_at=agent.ended_at,

@@ -108,7 +108,7 @@ class LeaseHeld(FailedPrecondition):
 
     retryable = True
     template = "input to pane {pane} is held by {holder} for {seconds:g} s at most"
-    hint = "lease-acquire --wait waits for it"
+    hint = "name the --fence of your lease, or wait for one with lease-acquire --wait"
 
 
 class StaleFence(FailedPrecondition):

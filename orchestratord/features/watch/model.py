@@ -74,7 +74,7 @@ Fire = Literal["once", "every"]
 class Watch(Result, frozen=True, kw_only=True):
     """A watch. ``watching`` are the panes that it looks at now.
 
-    ``reason`` says why it is stopped: fired, ttl, loop, slow. ``missed`` counts
+    ``reason`` says why it is stopped: fired, ttl, loop, slow, agent. ``missed`` counts
     matches that were too many to be told, and ``gaps`` where output was lost.
     """
 

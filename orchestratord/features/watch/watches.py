@@ -212,6 +212,12 @@ class Watches:
         rows = await self._store.query(table.OF_WATCH, (watch.record.id, limit))
         return [msgspec.json.decode(text, type=Fired).firing for (text,) in rows]
 
+    def end_of(self, owner: str) -> None:
+        """An agent is dead: its watches stop, because nobody has their rights any more."""
+        for watch in self._watches.values():
+            if watch.record.owner == owner:
+                watch.stop("agent")
+
     def show(self, watch: Watching) -> Watch:
         """Return a watch as the wire has it."""
         record, terms = watch.record, watch.record.terms

@@ -18,6 +18,7 @@ from orchestratord.features.agents.model import (
 )
 from orchestratord.features.agents.record import AgentRecord
 from orchestratord.features.agents.service import Agents
+from orchestratord.features.panes.fault import BadValue
 from orchestratord.features.panes.methods.pane import ABOUT_LIVING, OnePane
 from orchestratord.features.panes.model import Pane
 from orchestratord.model import Empty, Labels, Name, PaneRef, Params
@@ -45,7 +46,7 @@ class RegisterAgent(Params, frozen=True, kw_only=True):
     scopes: (
         Annotated[
             list[Grant],
-            Meta(max_length=20, description="Scopes and bundles that the caller has; operate."),
+            Meta(max_length=20, description="Scopes or bundles that the caller has; else operate."),
         ]
         | None
     ) = None
@@ -67,6 +68,10 @@ class RegisterAgent(Params, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    deliver: Annotated[
+        bool,
+        Meta(description="Type its messages into its pane while a program there is idle."),
+    ] = False
     labels: Labels = {}
 
 
@@ -74,7 +79,7 @@ class RegisterAgent(Params, frozen=True, kw_only=True):
     "agent.register",
     needs="create",
     mutates=True,
-    errors=(AgentExists, QuotaExceeded, *ABOUT_LIVING),
+    errors=(AgentExists, QuotaExceeded, BadValue, *ABOUT_LIVING),
     cli=Cli(forms=(("name",), ("name", "scopes..."))),
 )
 async def register(agents: Agents, params: RegisterAgent, call: Call) -> NewAgent:
@@ -84,12 +89,14 @@ async def register(agents: Agents, params: RegisterAgent, call: Call) -> NewAgen
     one that has ended has that one's panes and messages.
     """
     pane = agents.pane(params.pane) if params.pane is not None else None
+    if params.deliver and pane is None:
+        raise BadValue(field="deliver", reason="name the pane that it runs in")
     scopes: set[Scope] = set()
     for grant in ["operate"] if params.scopes is None else params.scopes:
         scopes |= BUNDLES.get(grant, {grant})  # type: ignore[arg-type]  # the pattern says so
     agent, token = await agents.register(
         call.principal, params.name, scopes=scopes, ttl=params.ttl, on_death=params.on_death,
-        pane=pane, labels=params.labels,
+        pane=pane, deliver=params.deliver, labels=params.labels,
     )  # fmt: skip
     return NewAgent(**structs.asdict(agents.show(agent)), token=token)
 

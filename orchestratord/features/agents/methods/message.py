@@ -51,7 +51,14 @@ class SendMessage(Params, frozen=True, kw_only=True):
             "agent with that label but the caller",
         ),
     ]
-    text: Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT, description="What to say.")]
+    text: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=LONGEST_TEXT,
+            pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$(?!\n)",
+            description="What to say: any text without control characters.",
+        ),
+    ]  # fmt: skip
     priority: Annotated[Priority, Meta(description="The more urgent are read first.")] = "normal"
     ttl: (
         Annotated[float, Meta(gt=0, le=MONTH, description="Seconds after which it expires unread.")]
