@@ -43,7 +43,7 @@ def down(invocation: Invocation, params: dict[str, Any], entry: Any) -> int:
     return 0
 
 
-def stop(invocation: Invocation, tmux: bool, force: bool) -> bool:
+def stop(invocation: Invocation, tmux: bool, force: bool = False) -> bool:
     """Stop the daemon, and tmux if told to; say whether one ran.
 
     ``force`` ends tmux also from within one of its panes.
