@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,21 +24,22 @@ LINES = some.lists(
 )
 
 
-def _output(directory: Path, data: bytes) -> Output:
-    """Return an output whose first pane wrote that and has ended."""
+@contextmanager
+def _output(directory: Path, data: bytes) -> Iterator[Output]:
+    """An output whose first pane wrote that and has ended."""
     directory.mkdir(exist_ok=True)
     (directory / "p1.1.999999").write_bytes(data)
     spool = Spool(directory, ManualClock())
     spool.expect("p1", 1)
     spool.finish("p1")
-    return Output(Link("tmux", directory / "t.sock", {}), spool, ManualClock())
+    yield Output(Link("tmux", directory / "t.sock", {}), spool, ManualClock())
+    spool.stop()
 
 
 @given(lines=LINES, limit=some.integers(1, 200))
 async def test_increments_always_reach_the_end(lines: list[str], limit: int) -> None:
     data = "".join(lines).encode()
-    with tempfile.TemporaryDirectory() as directory:
-        output = _output(Path(directory), data)
+    with tempfile.TemporaryDirectory() as directory, _output(Path(directory), data) as output:
         _increments_reach_the_end(output, data, limit)
 
 
@@ -56,9 +59,9 @@ def _increments_reach_the_end(output: Output, data: bytes, limit: int) -> None:
 
 
 async def test_a_cursor_is_read_back_or_refused(tmp_path: Path) -> None:
-    output = _output(tmp_path / "spool", b"abc")
-    assert output.cursor(pane(1), "1.2") == Cursor(1, 2)
-    assert output.end(pane(1)) == Cursor(1, 3)
-    for bad in ("", "1", "a.b", "1.-2", "1.2.3"):
-        with pytest.raises(BadCursor):
-            output.cursor(pane(1), bad)
+    with _output(tmp_path / "spool", b"abc") as output:
+        assert output.cursor(pane(1), "1.2") == Cursor(1, 2)
+        assert output.end(pane(1)) == Cursor(1, 3)
+        for bad in ("", "1", "a.b", "1.-2", "1.2.3"):
+            with pytest.raises(BadCursor):
+                output.cursor(pane(1), bad)
