@@ -23,7 +23,7 @@ from orchctl_run import CLIENT, SCRIPT
 from terminals import session
 
 ASKED = {"question": "Deploy?", "options": ["yes", "no"], "default": "no", "deadline": 3600}
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Advising:

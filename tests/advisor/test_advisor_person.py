@@ -16,7 +16,7 @@ from orchctl_run import CLIENT, SCRIPT
 from terminal import Terminal, on_a_terminal
 
 ASKED = {"question": "Deploy?", "options": ["yes", "no"], "deadline": 3600}
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @pytest.mark.parametrize(

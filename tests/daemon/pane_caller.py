@@ -1,4 +1,5 @@
-"""Run in a pane: makes calls from there and writes the answers down, then waits to be ended.
+"""Run in a pane: makes calls from there and writes the answers down, then waits to be ended,
+or for the end of its place.
 
     pane_caller.py SOCKET FILE WAY CALL...
 
@@ -43,7 +44,8 @@ def main(socket: str, file: str, way: str, *calls: str) -> None:
             answers.append(error.kind)
     Path(f"{file}.new").write_text(json.dumps(answers))
     Path(f"{file}.new").rename(file)
-    time.sleep(1000)
+    while Path(file).exists():  # nobody ends it who has left the pane's session
+        time.sleep(0.2)
 
 
 main(*sys.argv[1:])

@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _RC = {
     "bash": r"""

@@ -17,7 +17,7 @@ from orchctl.mcp.reach import Reach
 from orchctl.mcp.server import Desk
 from orchctl_run import CLIENT, SCRIPT
 
-PATIENCE = 40.0
+PATIENCE = 60.0
 
 
 class Agent:

@@ -99,7 +99,7 @@ async def test_a_host_that_dies_ends_its_pumps(daemon: Daemon, place: Place) -> 
     assert pump.stdout is not None
     await pump.stdout.readline()
     os.kill(peer(place), signal.SIGKILL)
-    await asyncio.wait_for(pump.wait(), 20)
+    await asyncio.wait_for(pump.wait(), 60)
     async with speaking(place, PREVIOUS, "--shared") as agent:  # the next one starts another
         assert (await agent.call("status"))["health"] == "ok"
 
@@ -111,4 +111,4 @@ async def test_a_client_that_closes_its_input_ends_its_pump(daemon: Daemon, plac
     )  # fmt: skip
     assert pump.stdin is not None
     pump.stdin.close()
-    assert await asyncio.wait_for(pump.wait(), 30) == 0
+    assert await asyncio.wait_for(pump.wait(), 60) == 0
