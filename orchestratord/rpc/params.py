@@ -113,6 +113,10 @@ class Reader:
             subject = f"a key of {field}"
         known = fields(self._params).get(path)
         schema = known.schema if known else {}
+        if message.startswith("Invalid value"):  # of the field that tells Structs apart
+            outer = fields(self._params).get(re.split(r"[.\[]", path)[0])
+            tags = _tags(outer.schema, path.rpartition(".")[2]) if outer else []
+            schema, message = {"enum": tags}, "Invalid enum value"
         rule, constraint = _rule(message, schema)
         reason = f"{subject} must be {rule}"
         if constraint and not schema.get("writeOnly") and (value := _value(raw, path)):
@@ -142,6 +146,16 @@ def _take(name: str, longest: int, data: bytes) -> tuple[str | None, bytes]:
         reason = f"{name} must have 1 to {longest} characters, not {len(value)}"
         raise InvalidParams(reason=reason, field=name)
     return value, msgspec.json.encode(members)
+
+
+def _tags(schema: object, name: str) -> list[str]:
+    """Return the values that a field may have anywhere in a schema."""
+    if isinstance(schema, list):
+        return [tag for part in schema for tag in _tags(part, name)]
+    if not isinstance(schema, dict):
+        return []
+    own = schema.get("properties", {}).get(name, {}).get("enum", [])
+    return [*own, *(tag for part in schema.values() for tag in _tags(part, name))]
 
 
 def _rule(message: str, schema: Schema) -> tuple[str, bool]:

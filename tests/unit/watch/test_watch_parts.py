@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +17,14 @@ from orchestratord.features.watch.fault import TooManyPatterns
 from orchestratord.features.watch.firing import LOOP_ACTS, LOOP_SECONDS, Debounce, LoopGuard
 from orchestratord.features.watch.lines import Reader
 from orchestratord.features.watch.lookout import Lookout
+from orchestratord.features.watch.methods.watch import CreateWatch
 from orchestratord.features.watch.needle import Expression, Needle, TooSlow
 from orchestratord.features.watch.quota import PATTERNS, Quota
 from orchestratord.features.watch.rights import Rights
 from orchestratord.features.watch.selector import Chosen, Selector
 from orchestratord.features.watch.sieve import Sieve
+from orchestratord.rpc.params import InvalidParams
+from orchestratord.rpc.params import Reader as ParamsReader
 from orchestratord.rpc.principal import BUNDLES, Principal, ScopeMissing
 from orchestratord.tmux.process import Process
 from orchestratord.tmux.stream import Cursor, Slice
@@ -179,3 +183,13 @@ def test_a_pattern_that_takes_too_long_costs_the_others_of_its_sieve_nothing_for
     passed = [sieve.sifted(piece) for piece in pieces]
     assert passed[-1] is not None
     assert set(passed[-1]) == {f"(?m){BAD}", "(?m)word7"}
+
+
+def test_an_action_that_is_none_is_refused_with_those_that_are() -> None:
+    reader = ParamsReader("watch.create", CreateWatch, keyed=False)
+    with pytest.raises(InvalidParams) as refused:
+        reader.read(msgspec.Raw(b'{"panes":{},"patterns":["x"],"actions":[{"do":"dance"}]}'))
+    assert str(refused.value) == (
+        "actions[0].do must be one of emit, kill, keep, exec, send, keys, respawn, create, message,"
+        " ask"
+    )
