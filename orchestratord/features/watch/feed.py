@@ -9,13 +9,13 @@ their cursors themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestratord.features.panes.record import PaneRecord
 from orchestratord.features.watch.lines import CONTEXT, Lines, Reader
 from orchestratord.features.watch.needle import Needle
-from orchestratord.features.watch.sieve import Sieve
+from orchestratord.features.watch.sieve import Sieve, Sifted
 from orchestratord.tmux.spool import Spool
 from orchestratord.tmux.stream import Cursor, Slice, Stream
 
@@ -41,11 +41,11 @@ class Looker(Protocol):
         """The feed begins here; the line that is being written shows this already."""
         ...
 
-    def heard(self, lines: Lines, sources: Collection[str] | None) -> None:
+    def heard(self, lines: Lines, sources: Sifted | None) -> None:
         """Something was written. ``sources`` are what the sieve let pass."""
         ...
 
-    def paused(self, pending: str, at: Cursor) -> None:
+    def paused(self, pending: str, at: Cursor, sources: Sifted | None) -> None:
         """Output has paused, with a line unfinished."""
         ...
 
@@ -104,14 +104,15 @@ class Feed:
                 self._arm(PAUSE)
 
     def _tell(self, lines: Lines) -> None:
-        sources: Collection[str] | None = ()
-        if lines.count:
-            if self._sieve is None:
-                self._sieve = Sieve.of(n for looker in self.lookers for n in looker.needles)
-            sources = self._sieve.sifted(lines.text)
+        sources = self._sifted(lines.text) if lines.count else {}
         for looker in tuple(self.lookers):
             if looker in self.lookers:
                 looker.heard(lines, sources)
+
+    def _sifted(self, text: bytes) -> Sifted | None:
+        if self._sieve is None:
+            self._sieve = Sieve.of(n for looker in self.lookers for n in looker.needles)
+        return self._sieve.sifted(text)
 
     def _arm(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
@@ -124,9 +125,10 @@ class Feed:
             self._arm(PAUSE - (now - self._changed))
             return
         pending = self.reader.pending
+        sources = self._sifted(pending.encode()) if pending else {}
         for looker in tuple(self.lookers) if pending else ():
             if looker in self.lookers:
-                looker.paused(pending, self.reader.at)
+                looker.paused(pending, self.reader.at, sources)
 
     def _ended(self) -> None:
         last = self.reader.finish()

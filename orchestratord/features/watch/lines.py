@@ -49,24 +49,20 @@ class Lines:
 
     def cursor(self, number: int) -> Cursor:
         """Return the place behind a complete line."""
-        if self._ends is None:
-            self._ends = self._find_ends()
-        if number >= len(self._ends):
-            return self.end
-        begin = self._part.next.offset - len(self._part.data)
-        return Cursor(self._part.next.epoch, begin + self._ends[number])
-
-    def _find_ends(self) -> list[int]:
         data = self._part.data
+        if self._ends is None and self._before is not None and data.count(b"\n") != self.count:
+            self._ends = self._find_ends(self._before)
+        if self._ends is None:  # each newline has ended a line
+            behind = data.split(b"\n", number + 1)
+            at = len(data) - len(behind[-1]) if len(behind) > number + 1 else len(data)
+        else:
+            at = self._ends[number] if number < len(self._ends) else len(data)
+        return Cursor(self._part.next.epoch, self._part.next.offset - len(data) + at)
+
+    def _find_ends(self, again: Plain) -> list[int]:
         ends: list[int] = []
-        at = 0
-        while at := data.find(b"\n", at) + 1:
-            ends.append(at)
-        if len(ends) == self.count or self._before is None:
-            return ends
-        again, ends = self._before, []
         self._before = None
-        at = 0
+        data, at = self._part.data, 0
         for piece in _PIECE.findall(data):
             at += len(piece)
             ends += [at] * again.feed(piece).count("\n")

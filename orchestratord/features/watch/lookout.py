@@ -8,11 +8,12 @@ was told of it is not told again when it is completed.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from orchestratord.features.watch.lines import Lines
 from orchestratord.features.watch.needle import Found, Needle
+from orchestratord.features.watch.sieve import Sifted
 
 
 class Occurrence(NamedTuple):
@@ -67,12 +68,12 @@ class Lookout:
     def lines(
         self,
         lines: Lines,
-        sources: Collection[str] | None,
+        sources: Sifted | None,
         hidden: Mapping[int, Sequence[Hidden]] = NOTHING,
     ) -> Iterator[Occurrence]:
         """Return an iterator over what is in the next complete lines.
 
-        ``sources`` are what the sieve let pass; ``hidden`` is by the lines' numbers.
+        ``sources`` are what the sieve let pass, and where; ``hidden`` is by the lines' numbers.
         The iterator need not be used up. Raises ``TooSlow``.
         """
         if not lines.count:
@@ -84,15 +85,20 @@ class Lookout:
             if order in self._windows:
                 found.append(iter(self._windows[order].lines(lines, before, hidden)))
             elif sources is None or needle.whole_text or needle.source in sources:
+                places = None if sources is None else sources.get(needle.source)
                 already = told.get(order, 0)
-                found.append(self._single(lines, order, needle, already, before, hidden))
+                found.append(self._single(lines, order, places, already, before, hidden))
         return heapq.merge(*found, key=_place) if len(found) > 1 else (found or [iter(())])[0]
 
-    def pending(self, line: str, hidden: Sequence[Hidden] = ()) -> list[Occurrence]:
+    def pending(
+        self, line: str, sources: Sifted | None = None, hidden: Sequence[Hidden] = ()
+    ) -> list[Occurrence]:
         """Return what is new in the unfinished line as it stands."""
         out: list[Occurrence] = []
         for order, needle in enumerate(self.needles):
             if needle.lines > 1 or not line:
+                continue
+            if sources is not None and not needle.whole_text and needle.source not in sources:
                 continue
             found = _shown(self._fresh(needle, line, self._before), hidden)
             told = self._told.get(order, 0)
@@ -102,10 +108,11 @@ class Lookout:
         return sorted(out, key=_place)
 
     def _single(
-        self, lines: Lines, order: int, needle: Needle, told: int, before: str,
-        hidden: Mapping[int, Sequence[Hidden]],
+        self, lines: Lines, order: int, places: Sequence[tuple[int, int]] | None, told: int,
+        before: str, hidden: Mapping[int, Sequence[Hidden]],
     ) -> Iterator[Occurrence]:  # fmt: skip
-        for number in needle.in_lines(lines.text):
+        needle = self.needles[order]
+        for number in needle.in_lines(lines.text, places):
             line = lines.line(number)
             found = needle.in_line(line) if number else self._fresh(needle, line, before)
             found = _shown(found, hidden.get(number, ()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, NamedTuple, Protocol, cast
 
@@ -140,17 +140,28 @@ class Needle:
         found = list(islice(_found(self._line, line), OCCURRENCES))
         return [f for f in found if f.start < f.end] or found[:1]
 
-    def in_lines(self, text: bytes) -> Iterator[int]:
+    def in_lines(
+        self, text: bytes, places: Sequence[tuple[int, int]] | None = None
+    ) -> Iterator[int]:
         """Yield the numbers, from 0, of the lines in which a match may begin; never misses one.
 
-        ``text`` are complete lines without the newline of the last. Raises ``TooSlow``.
+        ``text`` are complete lines without the newline of the last; ``places`` are where
+        some of them begin and end, if no others need be looked at. Raises ``TooSlow``.
         """
         if self.whole_text:
             yield from range(text.count(b"\n") + 1)
             return
-        number = begin = 0
-        while begin <= len(text):
-            end = line_end(text, begin + self._block)
+        number = counted = 0
+        for begin, end in ((0, len(text)),) if places is None else places:
+            number += text.count(b"\n", counted, begin)
+            counted = begin
+            for line in self._between(text, begin, end):
+                yield number + line
+
+    def _between(self, text: bytes, begin: int, last: int) -> Iterator[int]:
+        number = 0
+        while begin <= last:
+            end = min(last, line_end(text, begin + self._block))
             reach = end
             for _ in range(self.lines - 1):
                 reach = line_end(text, reach + 1)

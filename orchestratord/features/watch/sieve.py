@@ -8,7 +8,7 @@ pattern that makes it slow is taken out, and found by whoever looks for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from weakref import WeakValueDictionary
 
 import re2
@@ -44,6 +44,9 @@ _SHARE = 0.001
 """Seconds of CPU for a block, by one pattern of a set that is too slow, that make it the cause."""
 
 
+Sifted = dict[str, list[tuple[int, int]]]
+
+
 class Sieve:
     """A set of patterns. Those that may look different in many lines always pass."""
 
@@ -63,21 +66,24 @@ class Sieve:
             made = _SIEVES[sources] = cls(sorted(sources))
         return made
 
-    def sifted(self, text: bytes) -> Collection[str] | None:
-        """Return the sources that can be in complete lines; None means any of them."""
+    def sifted(self, text: bytes) -> Sifted | None:
+        """Return the sources that can be in complete lines, and where; None means all of them.
+
+        A place is where some lines of the text begin and end.
+        """
         if self._set is None:
             return None
-        found: set[str] = set()
+        found: Sifted = {source: [(0, len(text))] for source in self._passing}
         begin = 0
         while begin <= len(text):
             end = line_end(text, begin + _BLOCK)
-            block = text[begin:end]
-            hits = self._hits(block)
+            hits = self._hits(text[begin:end])
             if hits is None:
                 return None
-            found.update(hits)
+            for source in hits:
+                found.setdefault(source, []).append((begin, end))
             begin = end + 1
-        return found | self._passing
+        return found
 
     def _hits(self, block: bytes) -> list[str] | None:
         if self._set is None:

@@ -6,7 +6,7 @@ owns it and is told of what is found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from orchestratord.features.watch.lines import Lines
 from orchestratord.features.watch.lookout import NOTHING, Lookout, Occurrence
 from orchestratord.features.watch.needle import Needle, TooSlow
 from orchestratord.features.watch.record import Spot
+from orchestratord.features.watch.sieve import Sifted
 from orchestratord.tmux.stream import Cursor
 
 AT_ONCE = 500
@@ -80,7 +81,7 @@ class StreamSight:
         self._at = at
         self._lookout = Lookout(self.needles, pending)
 
-    def heard(self, lines: Lines, sources: Collection[str] | None) -> None:
+    def heard(self, lines: Lines, sources: Sifted | None) -> None:
         if lines.gap:
             self._lookout.reset()
             if self.pane.incarnation == self._incarnation:
@@ -99,9 +100,9 @@ class StreamSight:
         if len(found) > AT_ONCE:
             self._host.lagged(self, "too many matches at once", 1)
 
-    def paused(self, pending: str, at: Cursor) -> None:
+    def paused(self, pending: str, at: Cursor, sources: Sifted | None) -> None:
         hidden = self._echoes.pending(pending) if self._echoes else ()
-        if found := self._lookout.pending(pending, hidden):
+        if found := self._lookout.pending(pending, sources, hidden):
             self._host.matched(self, [self._seen(f, at) for f in found[:AT_ONCE]])
 
     def ended(self) -> None:

@@ -7,7 +7,7 @@ awaits, so a wait ends exactly once, with the first thing that decides it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from orchestratord.clock import Clock
@@ -22,6 +22,7 @@ from orchestratord.features.watch.lookout import NOTHING, Lookout, Occurrence
 from orchestratord.features.watch.model import Condition, Outcome, PaneResult
 from orchestratord.features.watch.needle import Needle, TooSlow
 from orchestratord.features.watch.record import Conditions
+from orchestratord.features.watch.sieve import Sifted
 from orchestratord.features.watch.typing import Typing
 from orchestratord.tmux.stream import Cursor
 
@@ -98,7 +99,7 @@ class PaneWait:
         if typed and (earliest := min(t.cursor for t in typed)) < at:
             self._echoes.lines(self._feeds.between(self.pane, earliest, at))
 
-    def heard(self, lines: Lines, sources: Collection[str] | None) -> None:
+    def heard(self, lines: Lines, sources: Sifted | None) -> None:
         if not lines.final:
             self._heard_at = self._clock.monotonic()
         if lines.gap:
@@ -123,9 +124,9 @@ class PaneWait:
         if self._prompted is not None and self.at >= self._prompted:
             self._end("matched", "prompt")
 
-    def paused(self, pending: str, at: Cursor) -> None:
+    def paused(self, pending: str, at: Cursor, sources: Sifted | None) -> None:
         hidden = self._echoes.pending(pending) if self._echoes else ()
-        for found in self._lookout.pending(pending, hidden):
+        for found in self._lookout.pending(pending, sources, hidden):
             self._found(found)
             return
 

@@ -95,6 +95,19 @@ def test_live_matches_are_those_of_the_whole_output(
     assert told(live(data, cuts, expressions)) == offline(data, expressions)
 
 
+@given(outputs, cuts, st.lists(st.sampled_from(PATTERNS), min_size=4, max_size=9, unique=True))
+@settings(max_examples=200)
+def test_it_makes_no_difference_how_much_is_looked_at_in_one_go(
+    data: bytes, cuts: list[int], patterns: list[str]
+) -> None:
+    expressions = [Expression(pattern=p) for p in patterns]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestratord.features.watch.sieve._BLOCK", 3)
+        patch.setattr("orchestratord.features.watch.needle.block_size", lambda _: 2)
+        found = live(data, cuts, expressions)
+    assert told(found) == offline(data, expressions)
+
+
 def spanning(data: bytes, expression: Expression) -> list[tuple[str, int]]:
     """Find what ends in each line within the lines before it that were not told yet."""
     needle = Needle(expression)
@@ -159,7 +172,7 @@ def test_one_sieve_serves_everybody_with_the_same_patterns() -> None:
     again = [Needle(Expression(pattern=f"x{n}")) for n in range(9)]
     sieve = Sieve.of(needles)
     assert Sieve.of(again) is sieve
-    assert sieve.sifted(b"a x3\nx7") == {"(?m)x3", "(?m)x7"}
+    assert sieve.sifted(b"a x3\nx7") == {"(?m)x3": [(0, 7)], "(?m)x7": [(0, 7)]}
 
 
 def test_a_sieve_that_has_no_memory_lets_everything_pass(monkeypatch: pytest.MonkeyPatch) -> None:
