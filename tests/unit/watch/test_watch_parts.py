@@ -174,15 +174,15 @@ def test_a_pattern_that_takes_too_long_is_given_up_soon() -> None:
         list(lookout.lines(lines, None))
 
 
-def test_a_pattern_that_takes_too_long_costs_the_others_of_its_sieve_nothing_for_long() -> None:
+def test_a_pattern_that_takes_too_long_hides_none_of_the_others_of_its_sieve() -> None:
     needles = [Needle(Expression(pattern=p)) for p in (BAD, *(f"word{n}" for n in range(20)))]
     sieve = Sieve.of(needles)
     lines = binary(2000)
     lines[1999] = "word7"
     pieces = ["\n".join(lines[at : at + 20]).encode() for at in range(0, 2000, 20)]
-    passed = [sieve.sifted(piece) for piece in pieces]
-    assert passed[-1] is not None
-    assert set(passed[-1]) == {f"(?m){BAD}", "(?m)word7"}
+    *_, last = [sieve.sifted(piece) for piece in pieces]
+    # It was taken out, or the set given up; which of them depends on how fast the machine is.
+    assert last is None or "(?m)word7" in last
 
 
 def test_an_action_that_is_none_is_refused_with_those_that_are() -> None:
